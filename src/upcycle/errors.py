@@ -97,7 +97,9 @@ def boundary(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
-            raise DiskError(f"no room left while writing {what}: {error.strerror}; free some space and run again") from error
+            raise DiskError(
+                f"no room left while writing {what}: {error.strerror}; free some space and run again"
+            ) from error
         raise
     except sqlite3.OperationalError as error:
         text = str(error)

@@ -1,0 +1,253 @@
+"""The journal: the file (`run.db`) that remembers every completion and every row's fate.
+
+To resume is to run again: a call whose key is done here is answered from here, for free. One connection in one process
+writes (SQLite releases before 3.51.3 can lose commits with two writers); everything written during one turn of the
+event loop is committed together at its end, and the awaiting calls go on only then, so a request is never sent before
+its hold is on disk and a slot is never given back before its reply is. A commit costs about 40 us that way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from upcycle.errors import StaleRunError, boundary
+
+SCHEMA_VERSION = "1"
+_COMMIT_EVERY = 500  # writes nobody awaits (row fates) are committed at least this often
+
+
+class StoredCall(NamedTuple):
+    """A finished call as the journal holds it; `usage` is (prompt, completion, cached) tokens."""
+
+    response: bytes
+    usage: tuple[int, int, int]
+    cost_micro: int
+
+
+class Spent(NamedTuple):
+    """What all calls of a run have cost so far."""
+
+    micro: int
+    tokens: int
+    calls: int
+
+
+class Journal:
+    """The only writer of `run.db`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with boundary("the journal"):
+            self._db = connect(path)
+            self._db.executescript((Path(__file__).parent / "schema.sql").read_text())
+        self._check_version()
+        self._writes = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._scheduled = False
+        # Calls in flight when the last process died may have been paid: they count at their bound, and are asked again.
+        self._execute(
+            "UPDATE calls SET state='lost', cost_micro=cost_micro+held_micro, tokens=tokens+held_tokens,"
+            " held_micro=0, held_tokens=0, error='the run ended while this call was in flight' WHERE state='in-flight'"
+        )
+        self.commit()
+
+    def _check_version(self) -> None:
+        found = self.meta("schema_version")
+        if found is None:
+            self.set_meta("schema_version", SCHEMA_VERSION)
+        elif found != SCHEMA_VERSION:
+            raise StaleRunError(
+                f"{self.path} was written by another release (schema {found}, this one reads {SCHEMA_VERSION});"
+                " use another output folder"
+            )
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def finished(self, key: bytes) -> StoredCall | None:
+        """The reply to this call if it is known, else None."""
+        row = self._db.execute(
+            "SELECT response, usage, cost_micro FROM calls WHERE key=? AND state='done'", (key,)
+        ).fetchone()
+        return StoredCall(row[0], tuple(orjson.loads(row[1])), row[2]) if row else None
+
+    async def begin(
+        self, key: bytes, *, stage: str, model: str, request: bytes, held_micro: int, held_tokens: int
+    ) -> None:
+        """A call is about to be sent and may cost this much; on disk when it returns."""
+        self._execute(
+            "INSERT INTO calls (key, stage, model, state, request, held_micro, held_tokens, started)"
+            " VALUES (?, ?, ?, 'in-flight', ?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET state='in-flight', held_micro=excluded.held_micro,"
+            " held_tokens=excluded.held_tokens, started=excluded.started, error=NULL",
+            (key, stage, model, request, held_micro, held_tokens, time.time()),
+        )
+        await self._durable()
+
+    async def finish(
+        self, key: bytes, *, response: bytes, usage: tuple[int, int, int], cost_micro: int, attempts: int
+    ) -> None:
+        """The reply came; on disk when it returns. `cost_micro` is of all attempts of this process."""
+        self._execute(
+            "UPDATE calls SET state='done', response=?, usage=?, cost_micro=cost_micro+?, tokens=tokens+?,"
+            " held_micro=0, held_tokens=0, attempts=attempts+?, ended=? WHERE key=?",
+            (response, orjson.dumps(usage).decode(), cost_micro, usage[0] + usage[1], attempts, time.time(), key),
+        )
+        await self._durable()
+
+    async def fail(self, key: bytes, *, error: str, cost_micro: int, tokens: int, attempts: int) -> None:
+        """The call was given up; what its attempts may have cost stays spent."""
+        self._execute(
+            "UPDATE calls SET state='failed', error=?, cost_micro=cost_micro+?, tokens=tokens+?,"
+            " held_micro=0, held_tokens=0, attempts=attempts+?, ended=? WHERE key=?",
+            (error[:2000], cost_micro, tokens, attempts, time.time(), key),
+        )
+        await self._durable()
+
+    def spent(self) -> Spent:
+        """Totals over all calls, calls lost in a crash at their bound."""
+        row = self._db.execute(
+            "SELECT coalesce(sum(cost_micro), 0), coalesce(sum(tokens), 0), coalesce(sum(max(attempts, 1)), 0) FROM calls"
+        ).fetchone()
+        return Spent(*row)
+
+    # -- rows ----------------------------------------------------------------------------------------------------
+
+    def row(self, stage: str, row: str, *, state: str, kind: str, value: Any = None, verdict: Any = None) -> None:
+        """Remember how a row ended; replaces what was known of it. Committed with the next turn of the loop."""
+        self._execute(
+            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (stage, row, state, kind, _text(value), _text(verdict), time.time()),
+        )
+        self._lazily()
+
+    def rows(self, stage: str, state: str | None = None) -> Iterator[tuple[str, str, str, Any, Any]]:
+        """Rows of a stage as (row, state, kind, value, verdict), sorted by row; streamed."""
+        query = "SELECT row, state, kind, value, verdict FROM rows WHERE stage=?"
+        cursor = self._db.execute(
+            query + (" AND state=?" if state else "") + " ORDER BY row", (stage, state) if state else (stage,)
+        )
+        for row, found, kind, value, verdict in cursor:
+            yield row, found, kind, _value(value), _value(verdict)
+
+    def rows_named(self, stage: str, names: Iterable[str]) -> dict[str, Any]:
+        """Values of the named rows of a stage."""
+        names = list(names)
+        marks = ",".join("?" * len(names))
+        found = self._db.execute(f"SELECT row, value FROM rows WHERE stage=? AND row IN ({marks})", (stage, *names))
+        return {row: _value(value) for row, value in found}
+
+    def row_names(self, stage: str, state: str) -> list[str]:
+        """Names of a stage's rows in one state, sorted."""
+        found = self._db.execute("SELECT row FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
+        return [row for (row,) in found]
+
+    def counts(self, stage: str) -> dict[str, int]:
+        """How many rows of a stage ended in each kind."""
+        found = self._db.execute("SELECT kind, count(*) FROM rows WHERE stage=? GROUP BY kind", (stage,))
+        return dict(found.fetchall())
+
+    def forget_rows(self, stage: str, *, kind: str | None = None, state: str | None = None) -> int:
+        """Forget rows of a stage, so that they are worked again; returns how many."""
+        query, values = "DELETE FROM rows WHERE stage=?", [stage]
+        for column, value in (("kind", kind), ("state", state)):
+            if value is not None:
+                query, values = f"{query} AND {column}=?", [*values, value]
+        cursor = self._execute(query, tuple(values))
+        self.commit()
+        return cursor.rowcount
+
+    # -- events and settings -------------------------------------------------------------------------------------
+
+    def event(self, stage: str, kind: str, **data: Any) -> None:
+        """Remember that something happened, with its fields."""
+        self._execute(
+            "INSERT INTO events (at, stage, kind, data) VALUES (?, ?, ?, ?)", (time.time(), stage, kind, _text(data))
+        )
+        self._lazily()
+
+    def meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.commit()
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        with boundary("the journal"):
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            self._writes = getattr(self, "_writes", 0) + 1
+            return self._db.execute(sql, values)
+
+    def _lazily(self) -> None:
+        if self._writes >= _COMMIT_EVERY:
+            self.commit()
+
+    def _durable(self) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(future)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._commit_turn)
+        return future
+
+    def _commit_turn(self) -> None:
+        self._scheduled = False
+        waiting, self._waiting = self._waiting, []
+        try:
+            self.commit()
+        except Exception as error:
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def commit(self) -> None:
+        """Write everything down now."""
+        self._writes = 0
+        with boundary("the journal"):
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        """Commit and close; safe to call twice."""
+        try:
+            self.commit()
+        finally:
+            self._db.close()
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open `run.db`: WAL where the file system allows it (it does not on NFS or SMB), rollback journal elsewhere."""
+    if read_only:
+        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError:
+        db.execute("PRAGMA journal_mode=DELETE")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.execute("PRAGMA wal_autocheckpoint=4000")
+    return db
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY, default=str).decode()
+
+
+def _value(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)

@@ -1,0 +1,68 @@
+"""`run_rows`: the only concurrency. Rows of one iterator are worked side by side; results come back as they end.
+
+A row is started only while the rows already in flight could not satisfy what is still needed. So nothing is paid
+beyond the asked number, and the rows worked are always a prefix of the iterator: the same set whatever the
+concurrency, and after any number of kills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from upcycle.errors import RowError
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+async def run_rows(
+    rows: Iterable[R],
+    work: Callable[[R], Awaitable[T]],
+    *,
+    at_once: int,
+    needed: Callable[[], int],
+) -> AsyncIterator[tuple[R, T | RowError]]:
+    """Work rows side by side and yield (row, result or the row's failure) in the order they end.
+
+    Args:
+        at_once: the most rows in flight.
+        needed: how many results are still wanted; asked before each start. 0 stops starting rows.
+
+    Raises:
+        UpcycleError: whatever is not a row's own failure (budget, provider, disk). Rows in flight then get to finish
+            first: they are paid for, and their replies are in the journal.
+    """
+    iterator = iter(rows)
+    running: dict[asyncio.Task[T], R] = {}
+    done: asyncio.Queue[asyncio.Task[T]] = asyncio.Queue()
+    exhausted, fatal = False, None
+    try:
+        while True:
+            while not exhausted and fatal is None and len(running) < min(at_once, needed()):
+                try:
+                    row = next(iterator)
+                except StopIteration:
+                    exhausted = True
+                    break
+                task = asyncio.ensure_future(work(row))
+                running[task] = row
+                task.add_done_callback(done.put_nowait)
+            if not running:
+                break
+            task = await done.get()
+            row = running.pop(task)
+            error = task.exception()
+            if error is None:
+                yield row, task.result()
+            elif isinstance(error, RowError):
+                yield row, error
+            elif fatal is None:
+                fatal = error
+        if fatal is not None:
+            raise fatal
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
