@@ -76,11 +76,13 @@ class RowError(UpcycleError):
 
     Attributes:
         kind: why, one of `RowKind`.
+        calls: keys of the calls that led here, so that a retry can ask them afresh.
     """
 
-    def __init__(self, kind: RowKind, reason: str) -> None:
+    def __init__(self, kind: RowKind, reason: str, *, calls: tuple[str, ...] = ()) -> None:
         super().__init__(reason)
         self.kind = kind
+        self.calls = calls
 
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}

@@ -46,7 +46,7 @@ def detect(text: str) -> Language:
 
 
 def script_of(text: str) -> str:
-    """Name of the script most letters of `text` are written in: "LATIN", "CYRILLIC", "CJK", ... or "" without letters."""
+    """Name of the script of most letters: "LATIN", "CYRILLIC", "CJK", ... or "" without letters."""
     counts: dict[str, int] = {}
     for char in text[:2000]:
         if char.isalpha():

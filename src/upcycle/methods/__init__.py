@@ -1,0 +1,1 @@
+"""The methods that produce examples: plain async functions, no base class."""

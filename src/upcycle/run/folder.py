@@ -17,13 +17,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 
+from upcycle.budget import Budget
 from upcycle.errors import ConfigError, StaleRunError, boundary
 from upcycle.run.journal import Journal
-from upcycle.run.ledger import Budget, Ledger
+from upcycle.run.ledger import Ledger
 
 
 class Event(NamedTuple):
@@ -108,7 +109,7 @@ class Run:
         finally:
             self._lock.close()
 
-    def __enter__(self) -> Run:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from upcycle.errors import StaleRunError, boundary
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SCHEMA_VERSION = "1"
 _COMMIT_EVERY = 500  # writes nobody awaits (row fates) are committed at least this often
@@ -113,7 +116,8 @@ class Journal:
     def spent(self) -> Spent:
         """Totals over all calls, calls lost in a crash at their bound."""
         row = self._db.execute(
-            "SELECT coalesce(sum(cost_micro), 0), coalesce(sum(tokens), 0), coalesce(sum(max(attempts, 1)), 0) FROM calls"
+            "SELECT coalesce(sum(cost_micro), 0), coalesce(sum(tokens), 0), coalesce(sum(max(attempts, 1)), 0)"
+            " FROM calls"
         ).fetchone()
         return Spent(*row)
 
@@ -136,17 +140,19 @@ class Journal:
         for row, found, kind, value, verdict in cursor:
             yield row, found, kind, _value(value), _value(verdict)
 
-    def rows_named(self, stage: str, names: Iterable[str]) -> dict[str, Any]:
-        """Values of the named rows of a stage."""
-        names = list(names)
-        marks = ",".join("?" * len(names))
-        found = self._db.execute(f"SELECT row, value FROM rows WHERE stage=? AND row IN ({marks})", (stage, *names))
-        return {row: _value(value) for row, value in found}
+    def row_numbers(self, stage: str, state: str) -> np.ndarray:
+        """Numbers (int64) of a stage's rows in one state, sorted by row name: the same order on every machine."""
+        import numpy as np
 
-    def row_names(self, stage: str, state: str) -> list[str]:
-        """Names of a stage's rows in one state, sorted."""
-        found = self._db.execute("SELECT row FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
-        return [row for (row,) in found]
+        found = self._db.execute("SELECT rowid FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
+        return np.fromiter((number for (number,) in found), dtype=np.int64)
+
+    def values_at(self, numbers: Sequence[int]) -> list[Any]:
+        """Values of the rows with these numbers, in this order."""
+        marks = ",".join("?" * len(numbers))
+        found = self._db.execute(f"SELECT rowid, value FROM rows WHERE rowid IN ({marks})", tuple(numbers))
+        values = {number: _value(text) for number, text in found}
+        return [values[number] for number in numbers]
 
     def counts(self, stage: str) -> dict[str, int]:
         """How many rows of a stage ended in each kind."""

@@ -1,0 +1,217 @@
+"""How a task's dataset is to be made: one small frozen section per stage, and the file that holds task and settings.
+
+`load_task_file(path)` reads what `upcycle build TASK.yaml` takes; `json_schema()` is its published schema. Every value
+has a default, the resolved values are written into the run, and a run is continued only under the same ones
+(`BuildConfig.identity`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from upcycle.budget import Budget, parse_budget
+from upcycle.contract import Contract
+from upcycle.errors import ConfigError
+from upcycle.task import Demonstration, Task, make_task, read_demonstrations, read_gold
+from upcycle.yamlfile import load_yaml
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Models(_Section):
+    """Which model does what; one name serves all three unless they are given apart."""
+
+    planner: str | None = None
+    """Reranks sources and writes plans."""
+    executor: str | None = None
+    """Writes fields of rows."""
+    judge: str | None = None
+    """Grades."""
+    base_url: str | None = None
+    """Address of an OpenAI-compatible server."""
+
+
+class Datatune(_Section):
+    """Settings of the datatune method (arXiv 2404.14361)."""
+
+    share: float = Field(100, gt=0, description="Weight beside other methods.")
+    candidates: int = Field(25, ge=1, description="Sources shown to the reranker.")
+    votes: int = Field(3, ge=1, description="How often the reranker is asked.")
+    max_sources: int = Field(8, ge=1, description="Most sources opened.")
+    max_share: float = Field(1.0, gt=0, le=1, description="Most of the dataset one source may give while others can.")
+    pilot_records: int = Field(8, ge=1, description="Records a plan is tried on before it runs.")
+    min_yield: float = Field(0.2, ge=0, le=1, description="Kept share below which a source is dropped.")
+    plan: str | None = Field(None, description="A plan file to use as it is, instead of planning.")
+
+
+class Methods(_Section):
+    """The methods a dataset is made with."""
+
+    datatune: Datatune | None = Datatune()
+
+
+class BuildConfig(_Section):
+    """Everything about a build that is not the task itself."""
+
+    rows: int = Field(3000, ge=1)
+    methods: Methods = Methods()
+    sources: tuple[str, ...] = ()
+    model: Models = Models()
+    budget: Budget = Budget()
+    licence: str = Field("any", pattern="^(permissive|any)$")
+    languages: tuple[str, ...] = ()
+    split: dict[str, float] = Field(default_factory=lambda: {"train": 1.0})
+    concurrency: int = Field(32, ge=1, le=4096)
+    rpm: int | None = Field(None, ge=1, description="Most requests a minute.")
+    tpm: int | None = Field(None, ge=1, description="Most tokens a minute.")
+    prices: str | None = Field(None, description="A prices.yaml for models nobody lists.")
+    seed: int = 0
+
+    @field_validator("split")
+    @classmethod
+    def _known_splits(cls, value: dict[str, float]) -> dict[str, float]:
+        if set(value) - {"train", "validation", "test"} or "train" not in value:
+            raise ValueError("split names train, and may name validation and test")
+        if any(share <= 0 for share in value.values()):
+            raise ValueError("every split needs a share above 0")
+        return value
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that make a run what it is; more rows, budget or other concurrency only continue it."""
+        return self.model_dump(mode="json", exclude={"rows", "budget", "concurrency", "rpm", "tpm", "prices"})
+
+
+class TaskFile(_Section):
+    """A task file: the task, and any setting of its build."""
+
+    name: str | None = None
+    instruction: str = Field(min_length=3)
+    demonstrations: tuple[Demonstration, ...] | str = ()
+    gold: str | None = None
+    gold_items: int | None = None
+    gold_source: str | None = None
+    metric: str | None = None
+    language: str | None = None
+    contract: dict[str, Any] = Field(default_factory=dict)
+    rows: int | None = Field(None, ge=1)
+    methods: dict[str, dict[str, Any]] | list[str] | None = None
+    sources: tuple[str, ...] = ()
+    model: str | Models | None = None
+    base_url: str | None = None
+    budget: str | Budget | None = None
+    licence: str | None = None
+    split: dict[str, float] | None = None
+    concurrency: int | None = None
+    curation: dict[str, Any] = Field(default_factory=dict)
+    training: dict[str, Any] = Field(default_factory=dict)
+    evaluation: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+
+    @field_validator("contract")
+    @classmethod
+    def _known_contract_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+        unknown = set(value) - set(Contract.model_fields)
+        if unknown:
+            known = ", ".join(Contract.model_fields)
+            raise ValueError(f"unknown key {min(unknown)!r}; known keys: {known}")
+        return value
+
+    @field_validator("curation", "training", "evaluation")
+    @classmethod
+    def _later(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if value:
+            raise ValueError(f"unknown key {min(value)!r}; this section has no settings yet")
+        return value
+
+
+def load_task_file(path: Path) -> tuple[Task, dict[str, Any]]:
+    """Read a task file: the task, and the build settings it gives (flags may still win over them).
+
+    Raises:
+        ConfigError: anything wrong with the file or with what it points at, with its line.
+    """
+    file = load_yaml(path, TaskFile)
+    demonstrations = file.demonstrations
+    if isinstance(demonstrations, str):
+        demonstrations = read_demonstrations(path.parent / demonstrations)
+    gold = read_gold(path.parent / file.gold) if file.gold else ()
+    try:
+        task = make_task(
+            file.instruction,
+            name=file.name,
+            demonstrations=demonstrations,
+            contract=file.contract,
+            metric=file.metric,
+            language=file.language,
+            gold=gold,
+        )
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first(error)}") from None
+    return task, _settings(file, path)
+
+
+def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
+    for key in ("rows", "licence", "split", "concurrency", "seed"):
+        if (value := getattr(file, key)) is not None:
+            settings[key] = value
+    if file.sources:
+        settings["sources"] = tuple(_beside(path, source) for source in file.sources)
+    if file.model is not None:
+        settings["model"] = one_model(file.model) if isinstance(file.model, str) else file.model.model_dump()
+    if file.base_url is not None:
+        settings.setdefault("model", {})["base_url"] = file.base_url
+    if file.budget is not None:
+        settings["budget"] = parse_budget(file.budget) if isinstance(file.budget, str) else file.budget
+    if file.methods is not None:
+        settings["methods"] = _methods(file.methods)
+    return settings
+
+
+def make_config(settings: Mapping[str, Any]) -> BuildConfig:
+    """Check and complete settings.
+
+    Raises:
+        ConfigError: an unknown key or a wrong value, named.
+    """
+    try:
+        return BuildConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        raise ConfigError(_first(error)) from None
+
+
+def one_model(name: str) -> dict[str, str]:
+    """Settings that give every role the same model."""
+    return dict.fromkeys(("planner", "executor", "judge"), name)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the task file, for editors."""
+    return TaskFile.model_json_schema()
+
+
+def _methods(given: Mapping[str, dict[str, Any]] | list[str]) -> dict[str, Any]:
+    named = {name: {} for name in given} if isinstance(given, list) else dict(given)
+    for name in named:
+        if name not in Methods.model_fields:
+            raise ConfigError(f"method {name!r} is not there; known methods: {', '.join(Methods.model_fields)}")
+    return named
+
+
+def _beside(path: Path, source: str) -> str:
+    # Paths in a task file are relative to the file, like its gold.
+    if source.startswith((".", "..")) and not Path(source).is_absolute():
+        return str(path.parent / source)
+    return source
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(map(str, problem["loc"]))
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
