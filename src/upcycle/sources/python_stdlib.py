@@ -1,0 +1,174 @@
+"""The source that exists on every machine: functions of the installed Python standard library.
+
+In: nothing. Out: one record per documented function or method: module, name, signature, source without its docstring,
+docstring. The decision: files are parsed, never imported, and a source text is given only if it parses to exactly the
+function it came from.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import platform
+import re
+import sys
+import sysconfig
+import tokenize
+import warnings
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from upcycle.errors import SourceError
+from upcycle.records import Record
+from upcycle.sources.card import Card, Column, Config, Split
+from upcycle.sources.source import Skip
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_SKIPPED = frozenset({"test", "tests", "idlelib", "lib2to3", "turtledemo", "idle_test", "__pycache__", "_bundled"})
+_TEXT = """# Python standard library functions
+
+Functions and methods of the Python standard library installed on this machine, each with its source code and the
+docstring that describes in English what the function does. Python code paired with a natural language description:
+code summarization, code documentation, docstring generation.
+
+Left out: test packages, functions without a docstring, and functions whose body does nothing (only a docstring,
+`pass`, `...` or `raise NotImplementedError`).
+"""
+_COLUMNS = (
+    Column("module", "string", None, "module the function is defined in"),
+    Column("name", "string", None, "qualified name of the function or method"),
+    Column("signature", "string", None, "name and parameters of the Python function"),
+    Column("source", "string", None, "source code of the Python function, without its docstring"),
+    Column("docstring", "string", None, "English description of what the function does, written by its authors"),
+)
+
+
+class PythonStdlib:
+    """Documented functions of the standard library, public modules first."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or Path(sysconfig.get_paths()["stdlib"])
+
+    def __repr__(self) -> str:
+        return f"PythonStdlib({str(self._folder)!r})"
+
+    @cached_property
+    def card(self) -> Card:
+        return Card(
+            id="stdlib",
+            name="Python standard library functions",
+            text=_TEXT,
+            licence="PSF-2.0",
+            languages=("en", "code"),
+            categories=("text-generation", "summarization"),
+            tags=("code", "python", "docstring"),
+            configs=(Config("default", (Split("train", ()),)),),
+            columns=_COLUMNS,
+            rows=None,
+            bytes=None,
+            revision=f"{platform.python_implementation().lower()}-{platform.python_version()}",
+            path=str(self._folder),
+        )
+
+    def records(
+        self, *, config: str | None = None, split: str | None = None, skip: Skip | None = None
+    ) -> Iterator[Record]:
+        """Functions module by module; each id is `module:name`, with a number where a name is defined again."""
+        if config not in (None, "default") or split not in (None, "train"):
+            raise SourceError(f"source stdlib has no {config or 'default'}/{split or 'train'}; it has default/train")
+        return self._records(skip)
+
+    def _records(self, skip: Skip | None) -> Iterator[Record]:
+        for module, path in _modules(self._folder):
+            try:
+                with tokenize.open(path) as file:
+                    text = file.read()
+                tree = _parsed(text)
+            except (SyntaxError, UnicodeDecodeError, OSError, ValueError) as error:
+                if skip:
+                    skip(str(path), f"it is not readable Python ({error})")
+                continue
+            seen: dict[str, int] = {}
+            for name, node in _functions(tree, ""):
+                if fields := _fields(module, name, node, text):
+                    seen[name] = seen.get(name, 0) + 1
+                    again = f"#{seen[name]}" if seen[name] > 1 else ""
+                    yield Record("stdlib", "default", "train", f"{module}:{name}{again}", fields, self.card.revision)
+
+
+def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
+    # Public modules first: whoever takes only some records gets the ones that people know.
+    for name in sorted(sys.stdlib_module_names, key=lambda name: (name.startswith("_"), name)):
+        if name in _SKIPPED:
+            continue
+        file = folder / f"{name}.py"
+        if file.is_file():
+            yield name, file
+        package = folder / name
+        for path in sorted(package.rglob("*.py")) if package.is_dir() else ():
+            parts = path.relative_to(folder).with_suffix("").parts
+            if not _SKIPPED.intersection(parts):
+                yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def _parsed(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        # Odd escapes in somebody else's code are not the user's concern.
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Function]]:
+    """Functions of a module and methods of its classes, also under `if` and `try`; not functions inside functions."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _Function):
+            yield prefix + child.name, child
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{prefix}{child.name}.")
+        elif isinstance(child, ast.If | ast.Try | ast.With | ast.ExceptHandler):
+            yield from _functions(child, prefix)
+
+
+def _fields(module: str, name: str, node: _Function, text: str) -> dict[str, Any] | None:
+    docstring = ast.get_docstring(node, clean=False)
+    if not docstring or not docstring.strip() or all(_does_nothing(statement) for statement in node.body[1:]):
+        return None
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return {
+        "module": module,
+        "name": name,
+        "signature": f"{node.name}({ast.unparse(node.args)}){returns}",
+        "source": _source(node, text),
+        "docstring": inspect.cleandoc(docstring),
+    }
+
+
+def _does_nothing(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Raise):
+        return "NotImplementedError" in ast.unparse(statement)
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def _source(node: _Function, text: str) -> str:
+    """The function as written, with its comments, dedented, without its docstring."""
+    bare = copy.copy(node)
+    bare.body = node.body[1:]
+    wanted = ast.dump(bare)
+    # Never str.splitlines: a form feed or a line separator inside a string is no end of line to Python.
+    lines = re.split(r"(?<=\n)", text)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    doc, last = node.body[0], node.end_lineno or node.lineno
+    kept = lines[first - 1 : doc.lineno - 1] + lines[doc.end_lineno or doc.lineno : last]
+    indent = " " * node.col_offset
+    source = "".join(line.removeprefix(indent) for line in kept).rstrip()
+    try:
+        if ast.dump(_parsed(source).body[0]) == wanted:
+            return source
+    except (SyntaxError, IndexError):
+        pass
+    return ast.unparse(bare)
