@@ -1,0 +1,66 @@
+"""The command line: one file per verb, each of which parses, calls one function and prints.
+
+argparse, because it starts in 20 ms where the libraries that build on it take ten times that; a verb's module imports
+the rest of upcycle only when it runs. Errors are one sentence on stderr, with a traceback only under --debug.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import upcycle
+from upcycle.errors import UpcycleError
+
+VERBS = ("init", "build", "search", "plan", "status", "why", "retry", "models", "doctor")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse in one sentence and with our exit code."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(2, f"upcycle: {message}; see `{self.prog} --help`\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, for `main` and for the documentation's check."""
+    top = _Parser(prog="upcycle", description=upcycle.__doc__)
+    top.add_argument("--version", action="version", version=f"upcycle {upcycle.__version__}")
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    for name in VERBS:
+        module = import_module(f"upcycle.cli.{name}")
+        verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.arguments(verb)
+        verb.add_argument("--json", action="store_true", help="events as JSON lines on stderr, one object on stdout")
+        verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        verb.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code is 0 done, 1 stopped short, 2 nothing began, 130 interrupted."""
+    top = parser()
+    args = top.parse_args(argv)
+    if args.verb is None:
+        top.print_help()
+        return 2
+    try:
+        return int(args.run(args))
+    except UpcycleError as error:
+        if args.debug:
+            raise
+        print(f"upcycle: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nupcycle: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def entry() -> None:
+    """What the `upcycle` script calls."""
+    sys.exit(main())

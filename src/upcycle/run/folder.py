@@ -54,6 +54,8 @@ class Run:
         except BaseException:
             self._lock.close()
             raise
+        self.kept = 0
+        """Examples kept so far in this process."""
         spent = self.journal.spent()
         self.ledger = Ledger(budget or Budget(), micro=spent.micro, tokens=spent.tokens, calls=spent.calls)
 

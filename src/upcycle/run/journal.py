@@ -140,6 +140,11 @@ class Journal:
         for row, found, kind, value, verdict in cursor:
             yield row, found, kind, _value(value), _value(verdict)
 
+    def row_names(self, stage: str, state: str) -> list[str]:
+        """Names of a stage's rows in one state, sorted."""
+        found = self._db.execute("SELECT row FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
+        return [name for (name,) in found]
+
     def row_numbers(self, stage: str, state: str) -> np.ndarray:
         """Numbers (int64) of a stage's rows in one state, sorted by row name: the same order on every machine."""
         import numpy as np
@@ -159,6 +164,22 @@ class Journal:
         found = self._db.execute("SELECT kind, count(*) FROM rows WHERE stage=? GROUP BY kind", (stage,))
         return dict(found.fetchall())
 
+    def sources(self, stage: str) -> list[tuple[str, str, str, list[str], int]]:
+        """Kept rows by (source, plan, revision, licences), with their number."""
+        where = "json_extract(value, '$.origin.{}')"
+        columns = ", ".join(where.format(name) for name in ("source", "plan", "revision", "licences"))
+        found = self._db.execute(
+            f"SELECT {columns}, count(*) FROM rows WHERE stage=? AND state='kept' GROUP BY 1, 2, 3, 4", (stage,)
+        )
+        return [(source or "", plan or "", revision or "", orjson.loads(licences or "[]"), count)
+                for source, plan, revision, licences, count in found]  # fmt: skip
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """What each stage and model cost so far."""
+        cursor = self._db.execute("SELECT * FROM ledger")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
     def forget_rows(self, stage: str, *, kind: str | None = None, state: str | None = None) -> int:
         """Forget rows of a stage, so that they are worked again; returns how many."""
         query, values = "DELETE FROM rows WHERE stage=?", [stage]
@@ -168,6 +189,12 @@ class Journal:
         cursor = self._execute(query, tuple(values))
         self.commit()
         return cursor.rowcount
+
+    def forget_calls(self, keys: Sequence[bytes]) -> None:
+        """Ask these calls afresh next time; what they cost stays spent."""
+        for key in keys:
+            self._execute("UPDATE calls SET state='failed' WHERE key=?", (key,))
+        self.commit()
 
     # -- events and settings -------------------------------------------------------------------------------------
 

@@ -1,0 +1,43 @@
+# Two commands do everything on a machine with Python, pip, make and a C compiler: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup demo test check fix bench clean
+
+setup: $(READY)
+
+# uv would bring CUDA builds of heavy packages; pip takes what the machine offers.
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all-cpu]' --group dev
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/upcycle models fetch smollm2
+	$(BIN)/python examples/demo.py
+
+test: $(READY)
+	$(BIN)/upcycle models fetch smollm2
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check
+	$(MAKE) test
+
+fix: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/resume.py
+	$(BIN)/python benchmarks/faults.py
+	$(BIN)/python benchmarks/footprint.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache

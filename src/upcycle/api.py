@@ -1,0 +1,208 @@
+"""Everything a verb of the command line does, as one public async function with the verb's name.
+
+`await upcycle.build(...)` in a notebook, `asyncio.run(upcycle.build(...))` in a script. A task is a sentence, the path
+of a task file, or a `Task`; settings are the keys of the task file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from upcycle.config import BuildConfig, load_task_file, make_config, one_model
+from upcycle.errors import ConfigError
+from upcycle.task import Demonstration, Task, make_task, read_demonstrations
+
+if TYPE_CHECKING:
+    from upcycle.plan_report import PlanReport
+    from upcycle.report.summary import Report
+    from upcycle.run import Listener, Run
+    from upcycle.sources.catalog import Hit
+
+Examples = str | os.PathLike[str] | Sequence[tuple[str, str] | dict[str, str] | Demonstration]
+"""Demonstrations: a JSONL, JSON, CSV or TSV file, or (input, output) pairs."""
+
+
+def resolve(
+    task: str | os.PathLike[str] | Task, *, examples: Examples | None = None, **settings: Any
+) -> tuple[Task, BuildConfig]:
+    """The task and the complete settings behind what a user gave; flags win over the task file.
+
+    Raises:
+        ConfigError: anything wrong with either, in one sentence.
+    """
+    contract = settings.pop("contract", None) or {}
+    about = {key: settings.pop(key, None) for key in ("name", "metric", "language", "gold")}
+    about = {key: value for key, value in about.items() if value is not None}
+    found: dict[str, Any] = {}
+    if isinstance(task, Task):
+        base = task
+    elif is_task_file(task):
+        base, found = load_task_file(Path(task))
+    else:
+        base = None
+    if base is None or examples is not None or contract or about:
+        base = _with(base, str(task), examples, contract, about)
+    if isinstance(settings.get("model"), str):
+        settings["model"] = one_model(settings["model"])
+    if isinstance(settings.get("budget"), str):
+        from upcycle.budget import parse_budget
+
+        settings["budget"] = parse_budget(settings["budget"])
+    return base, make_config(_merged(found, {key: value for key, value in settings.items() if value is not None}))
+
+
+def _with(
+    base: Task | None, text: str, examples: Examples | None, contract: dict[str, Any], about: dict[str, Any]
+) -> Task:
+    """`base`, or a new task from a sentence, with what the flags say."""
+    given = read_gold_of(about)
+    shown = _demonstrations(examples) if examples is not None else (base.demonstrations if base else ())
+    if base is None:
+        return make_task(text, demonstrations=shown, contract=contract, **given)
+    kept = base.contract.model_dump(exclude_unset=True) if examples is None else {}
+    values = {"name": base.name, "metric": base.metric, "language": base.language, "gold": base.gold, **given}
+    return make_task(base.instruction, demonstrations=shown, contract={**kept, **contract}, **values)
+
+
+def read_gold_of(about: dict[str, Any]) -> dict[str, Any]:
+    """`about` with a gold file's path replaced by its items."""
+    from upcycle.task import read_gold
+
+    if isinstance(about.get("gold"), str | os.PathLike):
+        return {**about, "gold": read_gold(Path(about["gold"]))}
+    return about
+
+
+def is_task_file(task: object) -> bool:
+    """Whether this names a task file: a path that exists, or one that ends like one."""
+    text = str(task)
+    return text.endswith((".yaml", ".yml", ".json")) or ("\n" not in text and len(text) < 240 and Path(text).is_file())
+
+
+def _demonstrations(examples: Examples) -> tuple[Demonstration, ...]:
+    if isinstance(examples, str | os.PathLike):
+        return read_demonstrations(Path(examples))
+    shown = []
+    for example in examples:
+        if isinstance(example, Demonstration):
+            shown.append(example)
+        elif isinstance(example, dict):
+            if missing := {"input", "output"} - set(example):
+                raise ConfigError(f"a demonstration has no {min(missing)!r}: {str(example)[:80]}")
+            shown.append(Demonstration.model_validate(example))
+        else:
+            text, output = example
+            shown.append(Demonstration(input=text, output=output))
+    return tuple(shown)
+
+
+def _merged(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    merged = {**found, **given}
+    for key in ("model", "methods"):
+        if isinstance(found.get(key), dict) and isinstance(given.get(key), dict):
+            merged[key] = {**found[key], **given[key]}
+    return merged
+
+
+def default_out(task: Task) -> Path:
+    """Where a run goes that was given no folder."""
+    return Path("runs") / task.name
+
+
+async def build(
+    task: str | os.PathLike[str] | Task,
+    *,
+    examples: Examples | None = None,
+    out: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> Report:
+    """Make a task's dataset out of existing data; calling it again on the same folder goes on where it stopped.
+
+    Args:
+        out: the run's folder; `runs/<task name>` where not given.
+        listener: is told of every event.
+        settings: keys of the task file: rows, sources, model, budget, licence, seed, ...
+
+    Raises:
+        UpcycleError: in one sentence; see `upcycle.errors`.
+    """
+    from upcycle import build as building
+
+    resolved, config = resolve(task, examples=examples, **settings)
+    with open_run(resolved, config, out, listener) as run:
+        return await building.build(resolved, config, run)
+
+
+async def plan(
+    task: str | os.PathLike[str] | Task,
+    *,
+    examples: Examples | None = None,
+    out: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> PlanReport:
+    """Choose sources and plans, pilot them and estimate the price; nothing more is spent. `build` goes on from it."""
+    from upcycle import plan_report
+
+    resolved, config = resolve(task, examples=examples, **settings)
+    with open_run(resolved, config, out, listener) as run:
+        return await plan_report.plan(resolved, config, run)
+
+
+async def search(
+    task: str | os.PathLike[str] | Task,
+    *,
+    sources: Sequence[str] = ("stdlib",),
+    examples: Examples | None = None,
+    limit: int = 10,
+    licence: str = "any",
+    languages: Sequence[str] = (),
+    max_bytes: int | None = None,
+    min_rows: int | None = None,
+) -> list[Hit]:
+    """Sources ranked by how well they fit the task."""
+    from upcycle.sources.catalog import Catalog
+    from upcycle.sources.source import open_sources
+
+    resolved, _ = resolve(task, examples=examples)
+    opened, _ = open_sources(list(sources))
+    return Catalog.build(opened).search(
+        resolved.instruction,
+        demonstrations=[f"{d.input}\n{d.output}" for d in resolved.demonstrations],
+        limit=limit,
+        licence=licence,
+        languages=list(languages) or None,
+        max_bytes=max_bytes,
+        min_rows=min_rows,
+    )
+
+
+def open_run(
+    task: Task, config: BuildConfig, out: str | os.PathLike[str] | None, listener: Listener | None = None
+) -> Run:
+    """The run's directory for these settings, opened; `task.yaml` and `config.yaml` are written into it."""
+    from upcycle.run import Run, write_text
+    from upcycle.yamlfile import dump_yaml
+
+    path = Path(out) if out is not None else default_out(task)
+    about = task.model_dump(mode="json", exclude={"gold"}, exclude_none=True)
+    identity = {"task": {**about, "gold": _digest(task)}, **config.identity()}
+    run = Run.open(path, identity, budget=config.budget, listener=listener)
+    try:
+        write_text(path / "task.yaml", dump_yaml(about))
+        write_text(path / "config.yaml", dump_yaml(config.model_dump(mode="json", exclude_none=True)))
+    except BaseException:
+        run.close()
+        raise
+    return run
+
+
+def _digest(task: Task) -> str:
+    import hashlib
+
+    text = "\x1f".join(f"{item.input}\x1e{item.output}" for item in task.gold)
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if task.gold else ""

@@ -1,0 +1,103 @@
+"""Start here: the product is one readable function.
+
+`build` makes a task's dataset: open the model, produce examples from existing data, write them down, report. Every
+stage is a function of its own with its own tests; the run directory shows the same order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+from upcycle.config import BuildConfig
+from upcycle.curation.checks import checks_for
+from upcycle.errors import BudgetExceededError, ProviderError, RowKind, UpcycleError
+from upcycle.llm.roles import open_models
+from upcycle.methods.datatune import Models, Search, datatune
+from upcycle.records import Dropped, Example
+from upcycle.report.card import write_card
+from upcycle.report.dataset import STAGE, write
+from upcycle.report.summary import Report, summarise
+from upcycle.run import Run
+from upcycle.sources.source import Source, open_sources
+from upcycle.task import Task
+
+
+async def build(task: Task, config: BuildConfig, run: Run) -> Report:
+    """Make the dataset of `task` in the run's directory.
+
+    Work that stops short (budget, provider, sources exhausted) still writes what was kept, and the report says why.
+
+    Raises:
+        ConfigError, SourceError, StaleRunError: nothing began.
+        DiskError: no room; everything committed is saved, and the same call goes on when there is room.
+    """
+    sources = readable(config, run)
+    stopped: UpcycleError | None = None
+    async with open_models(config, run) as models:
+        produced = produce(task, config, sources, models, run)
+        try:
+            await keep(produced, config.rows, run)
+        except (BudgetExceededError, ProviderError) as error:
+            stopped = error
+    run.tell("write", "writing")
+    written = write(run, split=config.split, seed=config.seed)
+    report = summarise(task, config, run, written, stopped)
+    write_card(task, config, run, report)
+    run.tell("build", "done" if report.reached else "stopped short", **report.facts())
+    return report
+
+
+def readable(config: BuildConfig, run: Run) -> list[Source]:
+    """The sources that can be read; each that cannot is named with the reason, and the others go on."""
+    sources, unreadable = open_sources(config.sources or ("stdlib",))
+    for name, reason in unreadable:
+        run.tell("sources", "source skipped", source=name, reason=reason)
+    return sources
+
+
+def produce(
+    task: Task,
+    config: BuildConfig,
+    sources: list[Source],
+    models: Models,
+    run: Run,
+) -> AsyncIterator[Example | Dropped]:
+    """Examples and drops of the task's methods, judged by one set of checks, as many as are still needed."""
+    assert config.methods.datatune is not None
+    return datatune(
+        task,
+        config.methods.datatune,
+        sources=sources,
+        models=models,
+        run=run,
+        check=checks_for(task),
+        needed=lambda: config.rows - run.kept,
+        wanted=config.rows,
+        seed=config.seed,
+        at_once=4 * config.concurrency,  # rows that wait out a refusal must not hold up the others
+        search=Search(config.licence, config.languages),
+    )
+
+
+async def keep(produced: AsyncIterator[Example | Dropped], wanted: int, run: Run) -> None:
+    """Write every row's fate into the journal as it is known, and say how it goes about five times a second.
+
+    What an earlier process kept is made again from the journal, for free, so that one order decides what is kept;
+    failed rows stay as they are until `upcycle retry`.
+    """
+    run.journal.forget_rows(STAGE, state="kept")
+    run.journal.forget_rows(STAGE, state="dropped")
+    run.kept, told = 0, 0.0
+    async for result in produced:
+        if isinstance(result, Example):
+            run.journal.row(STAGE, result.id, state="kept", kind=RowKind.OK, value=result)
+            run.kept += 1
+        else:
+            failed = result.kind in (RowKind.UNPARSEABLE, RowKind.API_TRANSIENT, RowKind.API_FATAL)
+            state = "failed" if failed else "dropped"
+            run.journal.row(STAGE, result.id, state=state, kind=result.kind, value=result)
+        if time.monotonic() - told > 0.2:
+            told = time.monotonic()
+            run.tell(STAGE, "progress", keep=False, kept=run.kept, wanted=wanted)
+    run.journal.commit()

@@ -1,0 +1,122 @@
+"""How events look: a rich progress bar on a terminal, one line every five seconds elsewhere, JSON lines on request.
+
+Everything here goes to stderr, so that stdout holds results only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+
+from upcycle.run.folder import Event, Listener
+
+LINE_EVERY = 5.0
+"""Seconds between two progress lines where there is no terminal."""
+
+
+@contextmanager
+def events(args: argparse.Namespace) -> Iterator[Listener]:
+    """The listener this invocation wants."""
+    if args.json:
+        yield _as_json
+    elif sys.stderr.isatty():
+        with _bar() as listener:
+            yield listener
+    else:
+        yield _Lines()
+
+
+def print_object(value: Any) -> None:
+    """The one final JSON object on stdout."""
+    sys.stdout.write(
+        orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode() + "\n"
+    )
+
+
+def say(text: str) -> None:
+    """A line for people on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _as_json(event: Event) -> None:
+    line = {"at": round(event.at, 3), "stage": event.stage, "kind": event.kind, **event.data}
+    sys.stderr.write(orjson.dumps(line, option=orjson.OPT_NON_STR_KEYS, default=str).decode() + "\n")
+
+
+class _Lines:
+    """Events as plain lines; progress at most every five seconds."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "progress":
+            if time.monotonic() - self._last < LINE_EVERY:
+                return
+            self._last = time.monotonic()
+        if (text := sentence(event)) is not None:
+            say(text)
+
+
+@contextmanager
+def _bar() -> Iterator[Listener]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[cost]}"))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        rows: list[Any] = []
+
+        def listener(event: Event) -> None:
+            if event.kind == "progress":
+                if not rows:
+                    rows.append(progress.add_task("examples", total=event.data["wanted"], cost=""))
+                progress.update(rows[0], completed=event.data["kept"], cost=event.data.get("cost", ""))
+            elif (text := sentence(event)) is not None:
+                progress.console.print(text, highlight=False, markup=False)
+
+        yield listener
+
+
+def sentence(event: Event) -> str | None:
+    """An event as one line for people; None for those only machines want."""
+    data = event.data
+    match event.stage, event.kind:
+        case "model", "chosen":
+            return f"model      {data['name']} ({data['why']})"
+        case "task", "contract":
+            return f"contract   {data['text']}"
+        case "sources", "source skipped":
+            return f"sources    left out {data['source']}: {data['reason']}"
+        case "search", "found":
+            found = data["sources"]
+            more = f" and {len(found) - 6} more" if len(found) > 6 else ""
+            return f"search     {', '.join(found[:6])}{more}" if found else "search     nothing found"
+        case "rerank", "ranked":
+            order = ", ".join(data["sources"][:6]) or "no source"
+            return f"rerank     {'none fits' if data['none'] else order} ({data['votes']} votes, {data['invalid']} invalid)"
+        case "pilot", "tried":
+            cost = "asks the model" if data["paid"] else "no model"
+            return f"pilot      {data['source']}: kept {data['kept']} of {data['tried']}, score {data['score']:.2f}, {cost}"
+        case "plan", "chosen":
+            return "plan       " + (
+                ", ".join(f"{name} ({score:.2f})" for name, score in data["sources"]) or "no source"
+            )
+        case "plan", "plan edited":
+            return f"plan       {data['source']}: used as edited"
+        case "transform", "source opened":
+            return f"transform  {data['source']}"
+        case "transform", "source exhausted" | "source dropped":
+            why = "used up" if event.kind == "source exhausted" else "dropped, too few of its rows are good"
+            return f"           {data['source']} {why}: kept {data['kept']:,}, skipped {data['skipped']:,}, failed {data['failed']:,}"
+        case "transform", "progress":
+            return f"           {data['kept']:,} of {data['wanted']:,} examples{' ' + data['cost'] if data.get('cost') else ''}"
+        case _:
+            return None

@@ -1,0 +1,117 @@
+"""Flags that several verbs share, and how they become the arguments of the Python functions."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from upcycle.errors import ConfigError
+
+
+def task_arguments(verb: argparse.ArgumentParser) -> None:
+    """The task and its parts."""
+    verb.add_argument("task", metavar="TASK", help='a task file (YAML or JSON), or "what the model must do"')
+    verb.add_argument(
+        "-e", "--examples", metavar="FILE", help="demonstrations: JSONL, JSON, CSV or TSV of input, output"
+    )
+    verb.add_argument("--language", metavar="CODE", help="language of the examples, e.g. en")
+    verb.add_argument("--labels", metavar="A,B", help="the closed label set of the outputs")
+    verb.add_argument(
+        "--contract", metavar="KEY=VALUE", action="append", default=[], help="edit the contract, e.g. max_chars=200"
+    )
+    verb.add_argument(
+        "--gold", metavar="FILE", help="labelled items kept for evaluation; rows that repeat them are dropped"
+    )
+
+
+def source_arguments(verb: argparse.ArgumentParser) -> None:
+    """Where records may come from."""
+    verb.add_argument(
+        "--source", metavar="DIR|stdlib", action="append", default=[],
+        help="a dataset, a folder of datasets, or stdlib; may be repeated (default: stdlib)",
+    )  # fmt: skip
+    verb.add_argument("--licence", choices=("permissive", "any"), help="which licences sources may have (default: any)")
+
+
+def build_arguments(verb: argparse.ArgumentParser) -> None:
+    """Everything that decides a build."""
+    task_arguments(verb)
+    source_arguments(verb)
+    verb.add_argument(
+        "-n", "--rows", type=int, metavar="N", help="examples to keep, all splits together (default: 3000)"
+    )
+    verb.add_argument("-o", "--out", metavar="DIR", help="the run's folder (default: runs/<task name>)")
+    model_arguments(verb)
+    verb.add_argument("--budget", metavar="LIMIT", help="the most to spend: 5usd, 200ktok, 1000calls")
+    verb.add_argument("--prices", metavar="FILE", help="a prices.yaml for models nobody lists")
+    verb.add_argument("--concurrency", "--workers", type=int, metavar="N", help="most calls in flight (default: 32)")
+    verb.add_argument("--rpm", type=int, metavar="N", help="most requests a minute")
+    verb.add_argument("--tpm", type=int, metavar="N", help="most tokens a minute")
+    verb.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
+    verb.add_argument("--split", metavar="SHARES", help="e.g. train=90,validation=10 (default: all train)")
+    verb.add_argument("--method", metavar="NAMES", help="methods, joined by commas (default: datatune)")
+    verb.add_argument("--plan", metavar="FILE", help="use this plan as it is instead of searching and planning")
+    verb.add_argument("--max-sources", type=int, metavar="N", help="most sources used")
+    verb.add_argument(
+        "--max-share", type=float, metavar="X", help="most of the dataset one source may give while others can (0 to 1)"
+    )
+    verb.add_argument("-y", "--yes", action="store_true", help="do not ask before a paid model is used")
+
+
+def model_arguments(verb: argparse.ArgumentParser) -> None:
+    """Which model."""
+    verb.add_argument(
+        "--model", metavar="M", help="openai/NAME, anthropic/NAME, embedded/NAME, a path to a .gguf, or none"
+    )
+    verb.add_argument("--base-url", metavar="URL", help="address of an OpenAI-compatible server")
+
+
+def build_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of `upcycle.build` behind parsed flags."""
+    settings: dict[str, Any] = {
+        key: getattr(args, key) for key in ("rows", "licence", "budget", "prices", "concurrency", "rpm", "tpm", "seed")
+    }
+    settings["sources"] = tuple(args.source) or None
+    if args.model or args.base_url:
+        name = dict.fromkeys(("planner", "executor", "judge"), args.model) if args.model else {}
+        settings["model"] = {**name, **({"base_url": args.base_url} if args.base_url else {})}
+    if args.split:
+        settings["split"] = _shares(args.split)
+    settings["methods"] = _methods(args)
+    return {key: value for key, value in {**settings, **task_settings(args)}.items() if value is not None}
+
+
+def task_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments that say what the task is."""
+    contract: dict[str, Any] = {}
+    for pair in args.contract:
+        key, found, value = pair.partition("=")
+        if not found:
+            raise ConfigError(f"--contract {pair!r} is not KEY=VALUE, e.g. max_chars=200")
+        contract[key.strip()] = value.strip()
+    if args.labels:
+        contract["labels"] = [label.strip() for label in args.labels.split(",") if label.strip()]
+    return {"examples": args.examples, "language": args.language, "gold": args.gold, "contract": contract or None}
+
+
+def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
+    datatune = {key: getattr(args, key) for key in ("plan", "max_sources", "max_share")}
+    datatune = {key: value for key, value in datatune.items() if value is not None}
+    if args.method:
+        for name in args.method.split(","):
+            if name.strip() != "datatune":
+                raise ConfigError(f"method {name.strip()!r} is not there; known methods: datatune")
+    return {"datatune": datatune} if datatune else None
+
+
+def _shares(text: str) -> dict[str, float]:
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, found, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            found = ""
+        if not found:
+            raise ConfigError(f"--split {text!r} is not like train=90,validation=10")
+    return shares

@@ -1,0 +1,44 @@
+"""Say why a row is in the dataset, or why it is not: its record, its plan, its calls, the check that dropped it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+HELP = "say why a row is there, or why not"
+
+
+def arguments(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("run_dir", metavar="RUN", help="the run's folder")
+    verb.add_argument("row", metavar="ID", help="id of a row (or its beginning), or a record as config/split/number")
+
+
+def run(args: argparse.Namespace) -> int:
+    from upcycle.cli import console
+    from upcycle.look import why
+
+    found = why(args.run_dir, args.row)
+    if args.json:
+        console.print_object(found)
+    else:
+        print("\n".join(_lines(found)))
+    return 0
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    origin = found["origin"]
+    lines = [f"{found['id']}  {found['state']}"]
+    if found["state"] != "kept":
+        lines.append(f"  why      {found['kind']} in {found['stage']}: {found['reason']}")
+        if found.get("other"):
+            lines.append(f"  of       {found['other']}")
+    record = f"{origin['config']}/{origin['split']}/{origin['record']}"
+    lines.append(f"  record   {record} of {origin['source']} at {(origin['revision'] or '')[:12]}")
+    lines.append(f"  plan     {(origin['plan'] or '')[:12]}  licence {', '.join(origin['licences']) or 'not stated'}")
+    for name in ("input", "output", "rationale"):
+        if found.get(name):
+            lines.append(f"  {name:<8} " + str(found[name]).replace("\n", "\n           "))
+    for call in found["calls"]:
+        lines.append(f"  call     {call['key'][:12]} {call['model']} {call['state']}, ${call['cost_micro'] / 1e6:.6f}")
+        lines.append("           " + str(call["response"] or call["error"])[:400].replace("\n", "\n           "))
+    return lines

@@ -1,0 +1,208 @@
+"""Looking into a run without touching it: `status`, `why`, and what `retry` gives back to be worked again.
+
+Readers open the journal read-only, so they may look while a build is running.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from upcycle.errors import ConfigError, RowKind
+from upcycle.report.dataset import STAGE
+from upcycle.run.journal import Journal, connect
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands."""
+
+    path: Path
+    running: bool
+    wanted: int | None
+    kinds: Mapping[str, int]
+    spent_usd: float
+    tokens: int
+    calls: int
+    in_flight: int
+    stages: tuple[Mapping[str, Any], ...]
+    last: Mapping[str, Any] | None
+
+    @property
+    def kept(self) -> int:
+        return self.kinds.get("ok", 0)
+
+    def facts(self) -> dict[str, Any]:
+        """Everything as plain values, for `--json`."""
+        return {**asdict(self), "path": str(self.path), "kept": self.kept}
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "not running"
+        of = f" of {self.wanted:,}" if self.wanted else ""
+        lines = [f"{self.path}: {self.kept:,}{of} examples, {state}"]
+        lost = {kind: count for kind, count in self.kinds.items() if kind != "ok"}
+        if lost:
+            lines.append("  dropped  " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(lost.items())))
+        lines.append(
+            f"  cost     ${self.spent_usd:.4f}, {self.tokens:,} tokens, {self.calls:,} calls, {self.in_flight} in flight"
+        )
+        lines += [
+            f"           {stage['stage']:<10} {stage['model']}: {stage['calls']:,} calls, ${stage['spent_micro'] / 1e6:.4f}"
+            for stage in self.stages
+        ]
+        if self.last:
+            lines.append(f"  last     {self.last['stage']}: {self.last['kind']}")
+        return "\n".join(lines)
+
+
+def status(path: str | Path) -> Status:
+    """Where the run in this folder stands.
+
+    Raises:
+        ConfigError: the folder holds no run.
+    """
+    path = Path(path)
+    with _reading(path) as db:
+        kinds = dict(db.execute("SELECT kind, count(*) FROM rows WHERE stage=? GROUP BY kind", (STAGE,)).fetchall())
+        cursor = db.execute("SELECT * FROM ledger")
+        names = [column[0] for column in cursor.description]
+        stages = tuple(dict(zip(names, row, strict=True)) for row in cursor)
+        in_flight = db.execute("SELECT count(*) FROM calls WHERE state='in-flight'").fetchone()[0]
+        event = db.execute("SELECT at, stage, kind, data FROM events ORDER BY id DESC LIMIT 1").fetchone()
+    last = None
+    if event:
+        last = {"at": event[0], "stage": event[1], "kind": event[2], "data": orjson.loads(event[3])}
+    return Status(
+        path=path,
+        running=_is_running(path),
+        wanted=_wanted(path),
+        kinds=kinds,
+        spent_usd=sum(stage["spent_micro"] for stage in stages) / 1e6,
+        tokens=sum(stage["tokens"] for stage in stages),
+        calls=sum(max(stage["attempts"], stage["calls"]) for stage in stages),
+        in_flight=in_flight,
+        stages=stages,
+        last=last,
+    )
+
+
+def why(path: str | Path, row: str) -> dict[str, Any]:
+    """Everything known of one row: kept or dropped, why, its record, its plan and its calls.
+
+    Args:
+        row: id of an example or a dropped row (or its beginning), or a record as `config/split/number`.
+
+    Raises:
+        ConfigError: no run, or no such row.
+    """
+    path = Path(path)
+    with _reading(path) as db:
+        found = db.execute(
+            "SELECT row, state, kind, value FROM rows WHERE stage=? AND row >= ? AND row < ? LIMIT 2",
+            (STAGE, row, row + "\uffff"),
+        ).fetchall() or _by_record(db, row)
+        if not found:
+            raise ConfigError(f"{path} has no row {row!r}; ids stand in data/, provenance/ and dropped/")
+        if len(found) > 1:
+            raise ConfigError(f"{row!r} begins several ids ({found[0][0]}, {found[1][0]}, ...); give more of it")
+        name, state, kind, value = found[0]
+        told = orjson.loads(value)
+        calls = [_call(db, key) for key in told["origin"]["calls"]]
+    return {"id": name, "state": state, "kind": kind, **told, "calls": [call for call in calls if call]}
+
+
+def _by_record(db: sqlite3.Connection, ref: str) -> list[Any]:
+    parts = ref.split("/")
+    if len(parts) != 3:
+        return []
+    return db.execute(
+        "SELECT row, state, kind, value FROM rows WHERE stage=? AND json_extract(value, '$.origin.config')=?"
+        " AND json_extract(value, '$.origin.split')=? AND json_extract(value, '$.origin.record')=? LIMIT 2",
+        (STAGE, *parts),
+    ).fetchall()
+
+
+def _call(db: sqlite3.Connection, key: str) -> dict[str, Any] | None:
+    names = ("stage", "model", "state", "request", "response", "usage", "cost_micro", "attempts", "error")
+    found = db.execute(f"SELECT {', '.join(names)} FROM calls WHERE key=?", (bytes.fromhex(key),)).fetchone()
+    if found is None:
+        return None
+    call = dict(zip(names, found, strict=True))
+    for name in ("request", "response"):
+        text = call[name]
+        call[name] = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return {"key": key, **call}
+
+
+def retry(path: str | Path, kinds: tuple[str, ...] = ()) -> int:
+    """Forget the failed rows of a run (of these kinds, or all), so that the next build works them again.
+
+    Returns how many. The calls of unreadable replies are forgotten too: they would only replay the same reply.
+
+    Raises:
+        ConfigError: no run, or an unknown kind.
+    """
+    path = Path(path)
+    known = (RowKind.UNPARSEABLE, RowKind.API_TRANSIENT, RowKind.API_FATAL)
+    for kind in kinds:
+        if kind not in known:
+            raise ConfigError(f"rows of kind {kind!r} do not fail, so they are not retried; one of {', '.join(known)}")
+    with _reading(path):
+        pass
+    from upcycle.run import Run
+
+    with Run(path) as run:
+        return _forget(run.journal, kinds or tuple(known))
+
+
+def _forget(journal: Journal, kinds: tuple[str, ...]) -> int:
+    count = 0
+    for _, _, kind, value, _ in list(journal.rows(STAGE, "failed")):
+        if kind in kinds:
+            journal.forget_calls([bytes.fromhex(key) for key in value["origin"]["calls"]])
+    for kind in kinds:
+        count += journal.forget_rows(STAGE, kind=kind, state="failed")
+    return count
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    if not (path / "run.db").is_file():
+        raise ConfigError(f"{path} holds no run (there is no run.db in it)")
+    db = connect(path / "run.db", read_only=True)
+    try:
+        db.execute("SELECT 1 FROM meta")
+        yield db
+    except sqlite3.DatabaseError as error:
+        raise ConfigError(f"{path / 'run.db'} cannot be read: {error}") from None
+    finally:
+        db.close()
+
+
+def _is_running(path: Path) -> bool:
+    import fcntl
+
+    try:
+        with (path / "run.lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _wanted(path: Path) -> int | None:
+    from upcycle.config import BuildConfig
+    from upcycle.yamlfile import load_yaml
+
+    try:
+        return load_yaml(path / "config.yaml", BuildConfig).rows
+    except ConfigError:
+        return None

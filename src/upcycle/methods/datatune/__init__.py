@@ -1,0 +1,118 @@
+"""DataTune (Gandhi et al., arXiv 2404.14361): find existing datasets, plan, and transform them row by row.
+
+Read top to bottom: choose the sources and plans (search, rerank, fields, expand, plan, pilot), then run each plan over
+its source, the best source first, until enough examples are kept or every source is exhausted. Where we differ from the
+paper: plans are typed and mostly run without a model, every plan is piloted against one that was searched for, and a
+source is used up before the next is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from upcycle.config import Datatune
+from upcycle.curation.checks import Check
+from upcycle.llm.model import Model
+from upcycle.methods.datatune.choose import Choice, Chosen, Models, Search, choose
+from upcycle.methods.datatune.execute import compile_plan
+from upcycle.methods.datatune.transform import Transform, shuffled
+from upcycle.records import Dropped, Example, Record, example_id
+from upcycle.run import Run
+from upcycle.sources.source import Source
+from upcycle.task import Task
+
+__all__ = ["Choice", "Chosen", "Models", "Search", "choose", "datatune"]
+
+METHOD = "datatune"
+
+
+async def datatune(
+    task: Task,
+    settings: Datatune,
+    *,
+    sources: Sequence[Source],
+    models: Models,
+    run: Run,
+    check: Check,
+    needed: Callable[[], int],
+    wanted: int,
+    seed: int = 0,
+    at_once: int = 32,
+    search: Search = Search(),
+) -> AsyncIterator[Example | Dropped]:
+    """Examples made from existing datasets, and what was dropped on the way.
+
+    Args:
+        models: who plans, and who writes the fields that need words; without, only rearranging is done.
+        needed: how many kept examples are still wanted; asked before each row.
+        wanted: how many are wanted in all, for `settings.max_share`.
+
+    Raises:
+        SourceError: no source fits the task.
+        ProviderError, BudgetExceededError, DiskError: the run stops; what is finished is kept.
+    """
+    choice = await choose(task, settings, sources, models=models, run=run, seed=seed, search=search)
+    run.tell("plan", "chosen", sources=[(one.source.card.id, one.score) for one in choice.chosen])
+    run.journal.set_meta("transforming", "yes")
+    streams = [_Stream(one, choice, task, models.executor, check, run, seed) for one in choice.chosen]
+    cap = max(1, int(settings.max_share * wanted))
+    # Each source gives at most its share first; what is then still missing comes from those with records left.
+    for most in (cap, wanted) if cap < wanted else (wanted,):
+        for stream in streams:
+            if needed() <= 0:
+                return
+            async for result in stream.until(lambda s=stream, m=most: min(needed(), m - s.kept), at_once, settings):
+                yield result
+
+
+class _Stream:
+    """One chosen source: its records in seeded order, remembered failures left out, resumable between shares."""
+
+    def __init__(
+        self, chosen: Chosen, choice: Choice, task: Task, model: Model | None, check: Check, run: Run, seed: int
+    ) -> None:
+        self.card = chosen.source.card
+        self._run = run
+        program = compile_plan(chosen.plan, seed=seed)
+        pool = program.fill(chosen.source.records() if program.needs_pool else ())
+        self._transform = Transform(
+            program, self.card, task=task, expanded=choice.expanded, model=model, check=check, pool=pool
+        )
+        failed = set(run.journal.row_names("transform", "failed"))
+        self._records = self._owed(chosen, seed, failed)
+        self._open = True
+
+    @property
+    def kept(self) -> int:
+        return self._transform.tally.kept
+
+    def _owed(self, chosen: Chosen, seed: int, failed: set[str]) -> Iterator[Record]:
+        # A failed row is asked again on request only (`upcycle retry`), not at every start.
+        records = chosen.source.records(
+            skip=lambda ref, why: self._run.tell("source", "record skipped", ref=ref, why=why)
+        )
+        for record in shuffled(records, seed):
+            if not chosen.plan.takes(record.config, record.split):
+                continue
+            if failed and example_id(METHOD, self.card.id, self.card.revision, record.ref) in failed:
+                continue
+            yield record
+
+    async def until(
+        self, needed: Callable[[], int], at_once: int, settings: Datatune
+    ) -> AsyncIterator[Example | Dropped]:
+        if not self._open or needed() <= 0:
+            return
+        self._run.tell("transform", "source opened", source=self.card.id)
+        rows = self._transform.rows(self._records, needed=needed, at_once=at_once, min_yield=settings.min_yield)
+        try:
+            async for result in rows:
+                yield result
+        finally:
+            await rows.aclose()
+        self._open = needed() <= 0
+        tally = self._transform.tally
+        if not self._open:
+            low = tally.worked and tally.rate() < settings.min_yield
+            self._run.tell("transform", "source dropped" if low else "source exhausted", source=self.card.id,
+                           kept=tally.kept, skipped=tally.skipped, failed=sum(tally.failed.values()))  # fmt: skip

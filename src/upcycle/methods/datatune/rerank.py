@@ -1,0 +1,101 @@
+"""Rerank: the model sees cards, columns and sample rows of the candidates and orders them, several times.
+
+Votes are drawn at a temperature that makes them differ; ids that are not on the list are discarded and counted, ties
+fall back to the order of the search, and "none" needs a majority of the valid votes (DataTune, section 3.1, where a
+hallucinated name counts as a vote and later "none" answers lose paid rows).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from upcycle.errors import RowError
+from upcycle.llm.model import Model, Request
+from upcycle.llm.replies import ask
+from upcycle.methods.prompts import cut, fill, show_records, show_task
+from upcycle.sources.catalog import Hit
+from upcycle.task import Task
+
+VOTE_TEMPERATURE = 0.7
+_PROMPT_CHARS = 24_000
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"ranking": {"type": "array", "items": {"type": "string"}}, "none": {"type": "boolean"}},
+    "required": ["ranking", "none"],
+    "additionalProperties": False,
+}
+
+
+class Ranking(NamedTuple):
+    """The candidates in the order of the votes; those no vote named are left out."""
+
+    hits: list[Hit]
+    none: bool
+    votes: int
+    invalid: int
+    """Ids named that are not on the list, plus votes that could not be read."""
+
+
+async def rerank(task: Task, hits: Sequence[Hit], model: Model, *, votes: int = 3) -> Ranking:
+    """Order `hits` by usefulness for the task.
+
+    A vote that fails is one vote less; only when all fail is the order of the search kept.
+    """
+    names = {f"d{n}": hit for n, hit in enumerate(hits, 1)}
+    prompt = _prompt(task, names)
+    replies = await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(votes)))
+    scores: dict[str, float] = dict.fromkeys(names, 0.0)
+    nones = valid = invalid = 0
+    for reply in replies:
+        if reply is None:
+            invalid += 1
+            continue
+        ranking = [name for name in dict.fromkeys(reply["ranking"]) if name in names]
+        invalid += len(set(reply["ranking"]) - set(names))
+        if not ranking and not reply["none"]:
+            continue  # named nothing that exists: not a vote for none
+        valid += 1
+        nones += not ranking
+        for place, name in enumerate(ranking):
+            scores[name] += len(names) - place
+    if not valid:
+        return Ranking(list(hits), none=False, votes=0, invalid=invalid)
+    order = [name for name in names if scores[name] > 0]
+    order.sort(key=lambda name: -scores[name])  # stable: ties keep the order of the search
+    return Ranking([names[name] for name in order], nones * 2 > valid, valid, invalid)
+
+
+async def _vote(prompt: str, model: Model, sample: int) -> dict[str, Any] | None:
+    request = Request(
+        ({"role": "user", "content": prompt},),
+        stage="rerank",
+        max_tokens=300,
+        temperature=VOTE_TEMPERATURE,
+        schema=_SCHEMA,
+        sample=sample,
+    )
+    try:
+        return (await ask(model, request, tries=2)).value
+    except RowError:
+        return None
+
+
+def _prompt(task: Task, names: dict[str, Hit]) -> str:
+    # The room is shared evenly, so that a long card cannot push the others out.
+    room = _PROMPT_CHARS // max(1, len(names))
+    shown = "\n".join(f'<dataset id="{name}">\n{_show(hit, room)}\n</dataset>' for name, hit in names.items())
+    here = Path(__file__).parent
+    return fill(here, "rerank", datasets=shown, task=show_task(task), ids=", ".join(names))
+
+
+def _show(hit: Hit, room: int) -> str:
+    card = hit.card
+    columns = ", ".join(f"{c.name} ({c.dtype})" for c in card.columns)
+    facts = f"{card.name}: {card.rows if card.rows is not None else 'unknown number of'} rows"
+    facts += f", language {', '.join(card.languages) or 'unknown'}, columns: {cut(columns, room // 4)}"
+    text = cut(" ".join(card.text.split()), room // 4)
+    rows = show_records(hit.sample[:2], chars=max(60, room // (2 * max(1, len(card.columns)))))
+    return f"{facts}\n{text}\n{cut(rows, room // 2)}"

@@ -1,0 +1,86 @@
+"""The dataset card: `README.md` with the YAML that makes `datasets.load_dataset(run)` work, and what people ask first.
+
+Written last: its existence means that every file it names is whole.
+"""
+
+from __future__ import annotations
+
+import upcycle
+from upcycle.config import BuildConfig
+from upcycle.report.summary import Report
+from upcycle.run import Run, write_text
+from upcycle.task import Task
+from upcycle.yamlfile import dump_yaml
+
+
+def write_card(task: Task, config: BuildConfig, run: Run, report: Report) -> None:
+    """Write `README.md` into the run."""
+    meta = {
+        "pretty_name": task.name,
+        "language": [task.language] if task.language else [],
+        "license": _licence(report),
+        "tags": ["synthetic", "upcycle"],
+        "size_categories": [_size(report.kept)],
+        "configs": _configs(run, report),
+    }
+    body = "\n\n".join(part for part in _sections(task, config, report) if part)
+    write_text(run.path / "README.md", f"---\n{dump_yaml(meta)}---\n\n{body}\n")
+
+
+def _configs(run: Run, report: Report) -> list[dict[str, object]]:
+    def files(folder: str) -> list[dict[str, str]]:
+        return [{"split": name, "path": f"{folder}/{name}-*.parquet"} for name in report.splits]
+
+    configs: list[dict[str, object]] = []
+    if report.splits:
+        configs.append({"config_name": "default", "default": True, "data_files": files("data")})
+        configs.append({"config_name": "provenance", "data_files": files("provenance")})
+    if any((run.path / "dropped").glob("*.parquet")):
+        configs.append(
+            {"config_name": "dropped", "data_files": [{"split": "train", "path": "dropped/train-*.parquet"}]}
+        )
+    return configs
+
+
+def _licence(report: Report) -> str:
+    # Rows of several licences carry theirs in `provenance`; naming one for all would claim more than is known.
+    found = {licence for use in report.sources for licence in (use.licences or ("unknown",))}
+    return found.pop() if len(found) == 1 else "other"
+
+
+def _size(rows: int) -> str:
+    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
+        if rows < limit:
+            return name
+    return "1M<n<10M"
+
+
+def _sections(task: Task, config: BuildConfig, report: Report) -> list[str]:
+    splits = ", ".join(f"{name} {count:,}" for name, count in report.splits.items()) or "none"
+    sources = "\n".join(
+        f"| {use.source} | {use.kept:,} | {', '.join(use.licences) or 'not stated'} | `{use.revision[:12]}` | `{use.plan[:12]}` |"
+        for use in report.sources
+    )
+    dropped = "\n".join(f"| {kind} | {count:,} |" for kind, count in report.dropped.items())
+    return [
+        f"# {task.name}",
+        task.instruction,
+        f"**{report.kept:,} examples** ({splits}), made by upcycle {upcycle.__version__} out of existing datasets."
+        + (f" Fewer than the {report.wanted:,} asked for: {report.stopped}." if report.stopped else ""),
+        f"Every output: {task.contract.described()}.",
+        "## Where the rows come from",
+        f"| source | examples | licence | revision | plan |\n|---|---|---|---|---|\n{sources}"
+        if sources
+        else "No source.",
+        "The plans are in `plans/`; the origin of every row is in the configuration `provenance`. Licences are as the"
+        " sources state them; this is not legal advice.",
+        "## What was dropped",
+        f"| kind | rows |\n|---|---|\n{dropped}" if dropped else "Nothing.",
+        "Each with its reason in the configuration `dropped`." if dropped else "",
+        "## What it cost",
+        f"${report.cost_usd:.4f}, {report.tokens:,} tokens, {report.calls:,} calls"
+        + (f" ({config.model.executor or 'chosen at run time'})." if report.calls else "; no model was asked."),
+        "## Limits",
+        "Rows are as right as their sources. Options, labels and sentences are re-arranged by program; fields a model"
+        " wrote carry its name and calls in `provenance`.",
+    ]
