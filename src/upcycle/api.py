@@ -130,11 +130,11 @@ async def build(
     Raises:
         UpcycleError: in one sentence; see `upcycle.errors`.
     """
-    from upcycle import build as building
+    from upcycle.build import build as make_dataset
 
     resolved, config = resolve(task, examples=examples, **settings)
     with open_run(resolved, config, out, listener) as run:
-        return await building.build(resolved, config, run)
+        return await make_dataset(resolved, config, run)
 
 
 async def plan(
@@ -146,11 +146,11 @@ async def plan(
     **settings: Any,
 ) -> PlanReport:
     """Choose sources and plans, pilot them and estimate the price; nothing more is spent. `build` goes on from it."""
-    from upcycle import plan_report
+    from upcycle.plan_report import plan as make_plans
 
     resolved, config = resolve(task, examples=examples, **settings)
     with open_run(resolved, config, out, listener) as run:
-        return await plan_report.plan(resolved, config, run)
+        return await make_plans(resolved, config, run)
 
 
 async def search(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -83,8 +83,9 @@ _BlockDumper.add_representer(str, _text)
 
 
 def _sentence(error: ValidationError, node: Any, model: type[BaseModel], name: str) -> str:
-    problem = error.errors()[0]
-    line, path = _locate(node, problem["loc"])
+    # A union reports every member; the one that got furthest into the file is the one that was meant.
+    problem = max(error.errors(), key=lambda one: _locate(node, one["loc"]).depth)
+    line, path, _ = _locate(node, problem["loc"])
     where = f"{name}:{line}" if line else name
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if problem["type"] == "extra_forbidden":
@@ -95,8 +96,15 @@ def _sentence(error: ValidationError, node: Any, model: type[BaseModel], name: s
     return f"{where}: {path or 'the file'}: {message}{more}"
 
 
-def _locate(node: Any, loc: tuple[int | str, ...]) -> tuple[int | None, str]:
-    """Line of the deepest part of `loc` that stands in the file, and its dotted path."""
+class _Place(NamedTuple):
+    line: int | None
+    path: str
+    depth: int
+
+
+def _locate(node: Any, loc: tuple[int | str, ...]) -> _Place:
+    """Line of the deepest part of `loc` that stands in the file, its dotted path, and how many parts stand there."""
+    depth = 0
     line = node.start_mark.line + 1 if node else None
     parts: list[str] = []
     for part in loc:
@@ -114,5 +122,6 @@ def _locate(node: Any, loc: tuple[int | str, ...]) -> tuple[int | None, str]:
                 parts.append(str(part))
             continue
         node = found
+        depth += 1
         parts.append(str(part))
-    return line, ".".join(parts)
+    return _Place(line, ".".join(parts), depth)

@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     import asyncio
 
     from upcycle import api
-    from upcycle import build as building
+    from upcycle.build import build
     from upcycle.cli import console
     from upcycle.cli.consent import agreed
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     config = asyncio.run(agreed(config, yes=args.yes))
     with console.events(args) as listener, api.open_run(task, config, args.out, listener) as opened:
         opened.tell("task", "contract", text=task.contract.described())
-        report = asyncio.run(building.build(task, config, opened))
+        report = asyncio.run(build(task, config, opened))
     if args.json:
         console.print_object(report.facts())
     else:

@@ -1,0 +1,79 @@
+import pytest
+
+from upcycle.curation.checks import checks_for, demonstration_check, duplicate_check, gold_check, language_check
+from upcycle.records import Example, Origin
+from upcycle.task import Demonstration, Gold, make_task
+
+LONG = "A train leaves the station at nine in the morning and travels for three hours at sixty miles per hour before it"
+
+
+def example(text: str, output: str = "x", choices: tuple[str, ...] | None = None) -> Example:
+    return Example("id", text, output, Origin("test"), choices=choices)
+
+
+def test_a_copied_demonstration_is_dropped_whatever_its_case_and_spacing():
+    check = demonstration_check(["Is this  a Copy?"])
+    assert check(example("is this a copy")).other == "demonstration 1"
+
+
+def test_a_short_input_inside_a_demonstration_is_no_copy():
+    assert demonstration_check(["What is two plus two?"])(example("two")).keep
+
+
+@pytest.mark.parametrize(
+    ("text", "keep"),
+    [
+        (f"{LONG} stops?", False),
+        (f"{LONG.upper()}   STOPS", False),
+        (f"Tom says: {LONG} stops in the next town, and then?", False),
+        ("A completely different question about apples and pears in a basket on a table near a window today", True),
+    ],
+)
+def test_what_repeats_a_gold_item_is_contaminated(text: str, keep: bool):
+    check = gold_check([(f"{LONG} stops?", None)])
+    assert check(example(text)).keep is keep
+
+
+def test_gold_options_in_another_order_are_still_the_same_item():
+    check = gold_check([("Which?\nchoice: a b\nchoice: c d", ("a b", "c d"))])
+    assert not check(example("Which?\nchoice: c d\nchoice: a b", "a b", ("c d", "a b"))).keep
+    assert check(example("Which?\nchoice: c d\nchoice: a e", "a e", ("c d", "a e"))).keep
+
+
+def test_the_tasks_own_wording_is_no_contamination():
+    opening = "Which of the following sentences makes more sense as a cause and as its effect in real life"
+    items = [(f"{opening}\nchoice: thing {n} because other {n}\nchoice: no", None) for n in range(50)]
+    assert gold_check(items)(example(f"{opening}\nchoice: rain fell\nchoice: dry")).keep
+
+
+def test_a_repeated_example_is_dropped_once_it_was_kept():
+    check = duplicate_check()
+    assert check(example("A b", "c")).keep
+    assert not check(example("a  B", "C")).keep
+    assert check(example("A b", "d")).keep
+
+
+@pytest.mark.parametrize(
+    ("text", "keep"),
+    [
+        ("This review says that the film was slow but the actors were wonderful and the music was even better.", True),
+        ("Этот фильм был очень длинным, но актёры играли прекрасно, и музыка мне тоже понравилась.", False),
+        (
+            "Dieser Film war sehr lang, aber die Schauspieler waren wunderbar, und die Musik hat mir noch besser gefallen.",
+            False,
+        ),
+        ("def f(x):\n    return [y for y in x if y == 3]", True),
+        ("42", True),
+    ],
+)
+def test_rows_surely_in_another_language_are_dropped(text: str, keep: bool):
+    assert language_check("en")(example(text)).keep is keep
+
+
+def test_the_first_check_that_drops_decides():
+    task = make_task("Do.", demonstrations=[Demonstration(input="seen", output="1"), Demonstration(input="b", output="2")],
+                     gold=[Gold(input=LONG, output="3")])  # fmt: skip
+    check = checks_for(task)
+    kinds = [check(example(text, output)).kind for text, output in
+             [("new one", "x"), ("seen", "5"), (LONG, "5"), ("fresh", "5"), ("fresh", "5")]]  # fmt: skip
+    assert kinds == ["contract", "duplicate", "contaminated", "ok", "duplicate"]
