@@ -42,8 +42,9 @@ class Request:
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()
 
     def prompt_bytes(self) -> int:
-        """UTF-8 bytes of all messages plus 16 a message for its frame: never fewer than the prompt's tokens."""
-        return sum(len(m["content"].encode()) + 16 for m in self.messages) + 16
+        """UTF-8 bytes of messages and schema plus 16 a message for its frame: never fewer than the prompt's tokens."""
+        schema = len(orjson.dumps(self.schema)) + 256 if self.schema is not None else 0
+        return sum(len(m["content"].encode()) + 16 for m in self.messages) + 16 + schema
 
 
 @dataclass(frozen=True, slots=True)
