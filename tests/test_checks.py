@@ -1,3 +1,5 @@
+from itertools import count
+
 import pytest
 
 from upcycle.curation.checks import checks_for, demonstration_check, duplicate_check, gold_check, language_check
@@ -7,8 +9,11 @@ from upcycle.task import Demonstration, Gold, make_task
 LONG = "A train leaves the station at nine in the morning and travels for three hours at sixty miles per hour before it"
 
 
+IDS = (f"{n:016x}" for n in count(1))
+
+
 def example(text: str, output: str = "x", choices: tuple[str, ...] | None = None) -> Example:
-    return Example("id", text, output, Origin("test"), choices=choices)
+    return Example(next(IDS), text, output, Origin("test"), choices=choices)
 
 
 def test_a_copied_demonstration_is_dropped_whatever_its_case_and_spacing():
@@ -48,8 +53,10 @@ def test_the_tasks_own_wording_is_no_contamination():
 
 def test_a_repeated_example_is_dropped_once_it_was_kept():
     check = duplicate_check()
-    assert check(example("A b", "c")).keep
-    assert not check(example("a  B", "C")).keep
+    first = example("A b", "c")
+    assert check(first).keep
+    verdict = check(example("a  B", "C"))
+    assert (verdict.keep, verdict.other) == (False, first.id)
     assert check(example("A b", "d")).keep
 
 

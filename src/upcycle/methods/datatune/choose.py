@@ -24,10 +24,9 @@ from upcycle.methods.datatune.pilot import Pilot, pilot
 from upcycle.methods.datatune.planner import plan as write_plan
 from upcycle.methods.datatune.plans import Plan
 from upcycle.methods.datatune.rerank import rerank
-from upcycle.methods.datatune.search_plans import GOOD_ENOUGH, resemblance, search_plans
 from upcycle.records import Record
 from upcycle.run import Run, write_text
-from upcycle.sources.catalog import Catalog, Hit
+from upcycle.sources.catalog import Hit
 from upcycle.sources.source import Source
 from upcycle.task import Task
 
@@ -111,6 +110,8 @@ async def _chosen(
     seed: int,
     search: Search,
 ) -> Choice:
+    from upcycle.sources.catalog import Catalog
+
     hits = Catalog.build(sources).search(
         task.instruction,
         demonstrations=[f"{d.input}\n{d.output}" for d in task.demonstrations],
@@ -157,6 +158,8 @@ async def _best_plan(
     seed: int,
     expanded: str,
 ) -> Chosen | None:
+    from upcycle.methods.datatune.search_plans import GOOD_ENOUGH, search_plans
+
     records = sample(hit.source, seed)
     if not records:
         run.tell(STAGE, "source dropped", source=hit.card.id, reason="it has no readable record")
@@ -187,6 +190,8 @@ async def _best_plan(
 async def _written(
     task: Task, hit: Hit, records: Sequence[Record], tried: Sequence[Record], planner: Model, more: dict[str, Any]
 ) -> list[Pilot]:
+    from upcycle.methods.datatune.search_plans import resemblance
+
     expanded = more["expanded"]
     roles = await select_fields(task, hit.card, records, planner)
     pilots: list[Pilot] = []
