@@ -19,10 +19,10 @@ def run(args: argparse.Namespace) -> int:
     from upcycle import api
     from upcycle.build import build
     from upcycle.cli import console
-    from upcycle.cli.consent import agreed
+    from upcycle.cli.consent import agree
 
     task, config = api.resolve(args.task, **build_settings(args))
-    config = asyncio.run(agreed(config, yes=args.yes))
+    asyncio.run(agree(config, yes=args.yes))
     with console.events(args) as listener, api.open_run(task, config, args.out, listener) as opened:
         opened.tell("task", "contract", text=task.contract.described())
         report = asyncio.run(build(task, config, opened))

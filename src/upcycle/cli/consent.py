@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from upcycle.config import BuildConfig
 from upcycle.errors import ConfigError
+
+if TYPE_CHECKING:
+    from upcycle.llm.connect import Choice
 
 _TOKENS_A_ROW = (900, 150)
 """A guess, before any pilot: prompt and reply tokens of one row."""
 
 
-async def agreed(config: BuildConfig, *, yes: bool) -> BuildConfig:
-    """`config` with its model settled, after the user agreed where that is needed.
+async def agree(config: BuildConfig, *, yes: bool) -> None:
+    """Ask, where a paid model that nobody named would be used.
 
     Raises:
         ConfigError: the user said no, or there is no terminal to ask on.
     """
     from upcycle.llm.connect import choose
 
-    if config.model.executor is not None:
-        return config
+    if yes or config.model.executor is not None:
+        return
     choice = await choose(None, base_url=config.model.base_url)
-    if choice.paid and not yes:
-        _ask(choice.name, choice.why, config)
-    return config
-
-
-def _ask(name: str, why: str, config: BuildConfig) -> None:
-    from upcycle.llm.prices import Prices
-
-    price = Prices(config.prices).of(name)
-    cost = "its price is not known"
-    if price is not None:
-        usd = config.rows * (_TOKENS_A_ROW[0] * price.prompt + _TOKENS_A_ROW[1] * price.completion) / 1e12
-        cost = f"about ${usd:.2f} if every row asks it (most plans need no call per row)"
-    told = f"{name} would be used because {why}; {config.rows:,} examples: {cost}; budget: {config.budget.described()}"
+    if choice is None or choice.asked_for or not choice.paid:
+        return
+    told = (
+        f"{choice.name} would be used because {choice.why}; {config.rows:,} examples cost {_estimate(choice, config)};"
+        f" budget: {config.budget.described()}"
+    )
     if not sys.stdin.isatty():
-        raise ConfigError(f"{told}. Give --yes to agree, --model to choose, or --model none to use none")
+        raise ConfigError(f"{told}. Give --yes to agree, --model to choose one, or --model none")
     if input(f"{told}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
         raise ConfigError("nothing was begun; choose a model with --model, or --model none")
+
+
+def _estimate(choice: Choice, config: BuildConfig) -> str:
+    from upcycle.llm.connect import price_of
+    from upcycle.llm.model import Usage
+
+    price = price_of(choice, prices=Path(config.prices) if config.prices else None)
+    if price is None:
+        return "an unknown price"
+    usd = config.rows * price.cost(Usage(*_TOKENS_A_ROW)) / 1e6
+    return f"up to about ${usd:.2f} (a guess before any pilot; most plans ask no model per row)"

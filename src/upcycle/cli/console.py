@@ -53,10 +53,11 @@ class _Lines:
     """Events as plain lines; progress at most every five seconds."""
 
     def __init__(self) -> None:
-        self._last = time.monotonic()
+        self._last = 0.0
 
     def __call__(self, event: Event) -> None:
         if event.kind == "progress":
+            self._last = self._last or time.monotonic()  # the first tick only starts the clock
             if time.monotonic() - self._last < LINE_EVERY:
                 return
             self._last = time.monotonic()

@@ -41,7 +41,7 @@ def _findings() -> dict[str, Any]:
     from pathlib import Path
 
     import upcycle
-    from upcycle.llm.weights import cache_dir, installed
+    from upcycle.llm.weights import WEIGHTS, cache_dir, installed
 
     cache = cache_dir()
     size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) if cache.is_dir() else 0
@@ -51,7 +51,7 @@ def _findings() -> dict[str, Any]:
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "sqlite": _sqlite(sqlite3.sqlite_version),
         "extras": ", ".join(f"{name} {'yes' if find_spec(module) else 'no'}" for name, module in _EXTRAS.items()),
-        "weights": ", ".join(installed()) or "none (upcycle models fetch smollm2)",
+        "weights": ", ".join(name for name in WEIGHTS if installed(name)) or "none (upcycle models fetch smollm2)",
         "set keys": ", ".join(keys) or "none",
         "disk": f"{shutil.disk_usage(Path.cwd()).free / 1e9:.1f} GB free here",
         "cache": f"{cache}, {size / 1e6:.1f} MB (--clean empties it)",

@@ -19,15 +19,17 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "fetch":
         if not args.name:
-            raise ConfigError(f"say which model to fetch: {', '.join(weights.KNOWN)}")
+            raise ConfigError(f"say which model to fetch: {', '.join(weights.WEIGHTS)}")
         path = weights.fetch(args.name)
         if args.json:
             console.print_object({"name": args.name, "path": str(path)})
         else:
             print(f"{args.name} is at {path}")
         return 0
-    there = weights.installed()
-    rows = [{"name": name, "installed": name in there, "what": known.what} for name, known in weights.KNOWN.items()]
+    rows = [
+        {"name": name, "installed": weights.installed(name), "what": known.what}
+        for name, known in weights.WEIGHTS.items()
+    ]
     if args.json:
         console.print_object({"models": rows})
     else:

@@ -19,15 +19,16 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import asyncio
 
-    from upcycle import api, plan_report
+    from upcycle import api
     from upcycle.cli import console
-    from upcycle.cli.consent import agreed
+    from upcycle.cli.consent import agree
+    from upcycle.plan_report import plan as make_plans
 
     task, config = api.resolve(args.task, **build_settings(args))
-    config = asyncio.run(agreed(config, yes=args.yes))
+    asyncio.run(agree(config, yes=args.yes))
     with console.events(args) as listener, api.open_run(task, config, args.out, listener) as opened:
         opened.tell("task", "contract", text=task.contract.described())
-        report = asyncio.run(plan_report.plan(task, config, opened))
+        report = asyncio.run(make_plans(task, config, opened))
     if args.json:
         console.print_object(report.facts())
     else:

@@ -26,6 +26,7 @@ from upcycle.sources.words import Term, query_terms, stem, terms, words
 _WEIGHTS = {"name": 2.0, "about": 2.0, "columns": 1.2, "tags": 0.8, "rows": 0.7}
 _DENSE_WEIGHT = 0.5
 _OTHER_LANGUAGE = 1.5
+_MATCHES = 2000
 _ROW_CHARS = 1200
 _ABOUT_CHARS = 4000
 _BORING = re.compile(r"\b(licen[sc]e|licensing|source|files|citation|contributions|splits?)\b", re.IGNORECASE)
@@ -56,6 +57,7 @@ class _Entry(NamedTuple):
     sample: list[Record]
     texts: dict[str, str]
     terms: dict[str, frozenset[str]]
+    marks: list[tuple[str, ...]]
 
 
 class Catalog:
@@ -149,7 +151,7 @@ class Catalog:
         if not clauses:
             return {}
         searcher = self._index.searcher()
-        found = searcher.search(tantivy.Query.boolean_query(clauses), limit=max(1, len(self._entries)))
+        found = searcher.search(tantivy.Query.boolean_query(clauses), limit=min(_MATCHES, len(self._entries)))
         return {searcher.doc(address)["number"][0]: score for score, address in found.hits}
 
     def _hits(self, ranked: Sequence[int], scores: dict[int, float], wanted: Sequence[Term], limit: int) -> list[Hit]:
@@ -159,9 +161,8 @@ class Catalog:
         number_of: dict[str, int] = {}
         for number in ranked:
             entry = self._entries[number]
-            marks = _identity(entry.card)
-            original = next((first[mark] for mark in marks if mark in first), None)
-            for mark in marks:
+            original = next((first[mark] for mark in entry.marks if mark in first), None)
+            for mark in entry.marks:
                 first.setdefault(mark, original or entry.card.id)
             if original:
                 same.setdefault(original, []).append(entry.card.id)
@@ -192,7 +193,8 @@ def _entry(source: Source, sample_rows: int) -> _Entry:
         "tags": " ".join((*card.categories, *card.tags)),
         "rows": "\n".join(_as_text(record)[:_ROW_CHARS] for record in sample),
     }
-    return _Entry(source, card, sample, texts, {name: frozenset(terms(text)) for name, text in texts.items()})
+    found = {name: frozenset(terms(text)) for name, text in texts.items()}
+    return _Entry(source, card, sample, texts, found, _identity(card))
 
 
 def sample_records(source: Source, number: int) -> list[Record]:

@@ -18,6 +18,8 @@ Skip = Callable[[str, str], None]
 """Called with what could not be read (a record's ref or a file's name) and why."""
 
 STDLIB = "stdlib"
+PACKAGE = "python:"
+"""Before the name of an installed package whose functions are wanted."""
 
 
 @runtime_checkable
@@ -37,12 +39,15 @@ class Source(Protocol):
 def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, str]]]:
     """Sources behind the names, with distinct ids, and what was left out: (file or folder, why).
 
+    Args:
+        names: paths of folders or files, "stdlib", or "python:NAME" for an installed package.
+
     Raises:
         SourceError: a name that does not exist, or no readable source at all.
     """
     from upcycle.sources.folder import FolderSource
     from upcycle.sources.layout import Layout, LeftOut, discover
-    from upcycle.sources.python_stdlib import PythonStdlib
+    from upcycle.sources.python_functions import package, standard_library
 
     if not names:
         raise SourceError('no source was named; give a folder, a file, or "stdlib"')
@@ -51,11 +56,16 @@ def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, st
     left_out: list[LeftOut] = []
     for name in dict.fromkeys(names):
         if name == STDLIB:
-            sources.append(PythonStdlib())
+            sources.append(standard_library())
+            continue
+        if name.startswith(PACKAGE):
+            sources.append(package(name.removeprefix(PACKAGE)))
             continue
         path = Path(name).expanduser()
         if not path.exists():
-            raise SourceError(f'there is no source {name!r}; give a folder or a file that exists, or "stdlib"')
+            raise SourceError(
+                f'there is no source {name!r}; give a folder or a file that exists, "stdlib", or "python:NAME"'
+            )
         found, missed = discover(path)
         if not found and not missed:
             missed.append(LeftOut(name, "no data file was found in it"))

@@ -169,7 +169,8 @@ async def _best_plan(
     pilots: list[Pilot] = []
     for scored in search_plans(task, hit.card, records, seed=seed, limit=1):
         if scored.score >= GOOD_ENOUGH:
-            pilots.append(await pilot(task, scored.plan, hit.source, tried, resemblance=scored.score, **more))
+            # It costs nothing, so it is tried on the whole sample.
+            pilots.append(await pilot(task, scored.plan, hit.source, records, resemblance=scored.score, **more))
     if models.planner is not None and writes:
         pilots += await _written(task, hit, records, tried, models.planner, more)
     if not pilots:
@@ -179,7 +180,7 @@ async def _best_plan(
     best = max(pilots, key=lambda one: one.score)
     run.tell("pilot", "tried", source=hit.card.id, kept=len(best.examples), tried=best.tried, score=best.score,
              paid=best.plan.needs_model, rivals=len(pilots))  # fmt: skip
-    if best.rate() < settings.min_yield or best.score <= 0:
+    if best.score <= 0 or (best.plan.needs_model and best.rate() < settings.min_yield):
         run.tell(STAGE, "source dropped", source=hit.card.id,
                  reason=f"its pilot kept {len(best.examples)} of {best.tried} records")  # fmt: skip
         return None

@@ -1,8 +1,8 @@
-"""The source that exists on every machine: functions of the installed Python standard library.
+"""Sources that exist on every machine: documented functions of the standard library, or of an installed package.
 
-In: nothing. Out: one record per documented function or method: module, name, signature, source without its docstring,
-docstring. The decision: files are parsed, never imported, and a source text is given only if it parses to exactly the
-function it came from.
+In: nothing ("stdlib"), or a package's name ("python:numpy"). Out: one record per documented function or method: module,
+name, signature, source without its docstring, docstring. The decision: files are parsed, never imported, and a source
+text is given only if it parses to exactly the function it came from.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import sys
 import sysconfig
 import tokenize
 import warnings
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from importlib.metadata import metadata, packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from upcycle.sources.source import Skip
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SKIPPED = frozenset({"test", "tests", "idlelib", "lib2to3", "turtledemo", "idle_test", "__pycache__", "_bundled"})
-_TEXT = """# Python standard library functions
+_TEXT = """# {name}
 
-Functions and methods of the Python standard library installed on this machine, each with its source code and the
+Functions and methods of {what} as installed on this machine, each with its source code and the
 docstring that describes in English what the function does. Python code paired with a natural language description:
 code summarization, code documentation, docstring generation.
 
@@ -46,43 +47,27 @@ _COLUMNS = (
 )
 
 
-class PythonStdlib:
-    """Documented functions of the standard library, public modules first."""
+class PythonFunctions:
+    """Documented functions of a set of Python files, public modules first."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or Path(sysconfig.get_paths()["stdlib"])
+    def __init__(self, card: Card, modules: Callable[[], Iterator[tuple[str, Path]]]) -> None:
+        self.card = card
+        self._modules = modules
 
     def __repr__(self) -> str:
-        return f"PythonStdlib({str(self._folder)!r})"
-
-    @cached_property
-    def card(self) -> Card:
-        return Card(
-            id="stdlib",
-            name="Python standard library functions",
-            text=_TEXT,
-            licence="PSF-2.0",
-            languages=("en", "code"),
-            categories=("text-generation", "summarization"),
-            tags=("code", "python", "docstring"),
-            configs=(Config("default", (Split("train", ()),)),),
-            columns=_COLUMNS,
-            rows=None,
-            bytes=None,
-            revision=f"{platform.python_implementation().lower()}-{platform.python_version()}",
-            path=str(self._folder),
-        )
+        return f"PythonFunctions({self.card.id!r})"
 
     def records(
         self, *, config: str | None = None, split: str | None = None, skip: Skip | None = None
     ) -> Iterator[Record]:
         """Functions module by module; each id is `module:name`, with a number where a name is defined again."""
         if config not in (None, "default") or split not in (None, "train"):
-            raise SourceError(f"source stdlib has no {config or 'default'}/{split or 'train'}; it has default/train")
+            asked = f"{config or 'default'}/{split or 'train'}"
+            raise SourceError(f"source {self.card.id} has no {asked}; it has default/train")
         return self._records(skip)
 
     def _records(self, skip: Skip | None) -> Iterator[Record]:
-        for module, path in _modules(self._folder):
+        for module, path in self._modules():
             try:
                 with tokenize.open(path) as file:
                     text = file.read()
@@ -96,7 +81,73 @@ class PythonStdlib:
                 if fields := _fields(module, name, node, text):
                     seen[name] = seen.get(name, 0) + 1
                     again = f"#{seen[name]}" if seen[name] > 1 else ""
-                    yield Record("stdlib", "default", "train", f"{module}:{name}{again}", fields, self.card.revision)
+                    record = f"{module}:{name}{again}"
+                    yield Record(self.card.id, "default", "train", record, fields, self.card.revision)
+
+
+def standard_library(folder: Path | None = None) -> PythonFunctions:
+    """The functions of the standard library installed here (or lying in `folder`)."""
+    home = folder or Path(sysconfig.get_paths()["stdlib"])
+    revision = f"{platform.python_implementation().lower()}-{platform.python_version()}"
+    card = _card(
+        "stdlib", "Python standard library functions", "the Python standard library", home, "PSF-2.0", revision
+    )
+    return PythonFunctions(card, lambda: _modules(home))
+
+
+def package(name: str) -> PythonFunctions:
+    """The functions of an installed package, found without importing it.
+
+    Raises:
+        SourceError: no such package is installed here, or it holds no Python files.
+    """
+    spec = find_spec(name) if name.isidentifier() else None
+    homes = [Path(home) for home in (spec.submodule_search_locations or ())] if spec else []
+    if not homes or name in sys.stdlib_module_names:
+        raise SourceError(f"there is no installed package {name!r}; install it, or name another after python:")
+    licence, version = _stated(name)
+    card = _card(
+        f"python:{name}", f"Python functions of {name}", f"the Python package {name}", homes[0], licence, version
+    )
+    return PythonFunctions(card, lambda: _package_modules(name, homes[0]))
+
+
+def _card(identifier: str, name: str, what: str, home: Path, licence: str | None, revision: str) -> Card:
+    return Card(
+        id=identifier,
+        name=name,
+        text=_TEXT.format(name=name, what=what),
+        licence=licence,
+        languages=("en", "code"),
+        categories=("text-generation", "summarization"),
+        tags=("code", "python", "docstring"),
+        configs=(Config("default", (Split("train", ()),)),),
+        columns=_COLUMNS,
+        rows=None,
+        bytes=None,
+        revision=revision,
+        path=str(home),
+    )
+
+
+def _stated(name: str) -> tuple[str | None, str]:
+    """Licence and version as the package's own metadata state them."""
+    for distribution in packages_distributions().get(name, ()):
+        found = metadata(distribution)
+        licence = found.get("License-Expression") or found.get("License")
+        short = licence if licence and len(licence) < 60 else None
+        classified = [c.split(" :: ")[-1] for c in found.get_all("Classifier", []) if c.startswith("License ::")]
+        return short or (classified[0] if classified else None), f"{distribution}-{found['Version']}"
+    return None, name
+
+
+def _package_modules(name: str, home: Path) -> Iterator[tuple[str, Path]]:
+    found = []
+    for path in home.rglob("*.py"):
+        parts = (name, *path.relative_to(home).with_suffix("").parts)
+        if not _SKIPPED.intersection(parts) and parts[-1] != "conftest":
+            found.append((".".join(parts).removesuffix(".__init__"), path))
+    yield from sorted(found, key=lambda one: ("._" in one[0], one[0]))
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, Path]]:
