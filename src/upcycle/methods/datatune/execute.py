@@ -125,8 +125,8 @@ class Program:
         return None
 
     def _made(self, fields: dict[str, Any]) -> list[Made] | Skip:
-        text = self._input(fields)
-        output = self._output(fields)
+        text = self._input(fields).replace("\r\n", "\n")
+        output = self._output(fields).replace("\r\n", "\n")
         if not text or not output:
             return Skip(f"the {'output' if text else 'input'} has an empty or missing field")
         rationale = self._rationale(fields) if self._rationale else None

@@ -17,6 +17,7 @@ from upcycle.methods.datatune import values
 from upcycle.methods.datatune.steps import (
     PLACE,
     After,
+    Before,
     Clause,
     DocstringSplit,
     Filter,
@@ -320,6 +321,10 @@ def _after(step: After, _: int) -> Apply:
     return _on_text(step, lambda text, pool: values.after(text, step.delimiter), f"has no {step.delimiter!r}")
 
 
+def _before(step: Before, _: int) -> Apply:
+    return _on_text(step, lambda text, pool: values.before(text.strip(), step.delimiters), "opens with a delimiter")
+
+
 def _item(step: Item, _: int) -> Apply:
     def apply(fields: dict[str, Any], draw: Draw, pool: Pool) -> str | None:
         found = fields.get(step.field)
@@ -410,6 +415,7 @@ _BUILDERS: Mapping[type, Callable[[Any, int], Apply]] = {
     ShuffleOptions: _shuffle_options,
     FormatNumber: _format_number,
     After: _after,
+    Before: _before,
     Item: _item,
     PickSentence: _pick_sentence,
     StripOpening: _strip_opening,

@@ -212,6 +212,13 @@ class After(_OneField):
     delimiter: str = Field(min_length=1)
 
 
+class Before(_OneField):
+    """Take the text before the first of some delimiters; all of it where there is none."""
+
+    do: Literal["before"] = "before"
+    delimiters: tuple[str, ...] = Field(min_length=1)
+
+
 class Item(_OneField):
     """Take one item of a list."""
 
@@ -312,6 +319,7 @@ Step = Annotated[
     | ShuffleOptions
     | FormatNumber
     | After
+    | Before
     | Item
     | PickSentence
     | StripOpening

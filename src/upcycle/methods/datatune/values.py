@@ -79,6 +79,12 @@ def after(text: str, delimiter: str) -> str | None:
     return rest.strip() or None if found else None
 
 
+def before(text: str, delimiters: Sequence[str]) -> str | None:
+    """The text before the first of the delimiters, all of it where there is none, or None where nothing is left."""
+    ends = [place for delimiter in delimiters if (place := text.find(delimiter)) >= 0]
+    return text[: min(ends, default=len(text))].strip() or None
+
+
 _ABBREVIATIONS = ("e.g", "i.e", "etc", "cf", "vs", "Mr", "Mrs", "Ms", "Dr", "St", "No", "Fig", "approx", "resp", "incl")
 _END = re.compile(r"(?<=[.!?])[\"')\]]*(?=\s+[\"'(\[`]?[A-Z0-9`])|\n\s*\n|[。！？]")
 
@@ -143,14 +149,13 @@ def strip_opening(text: str, openings: Sequence[str]) -> str | None:
     return None
 
 
-_FUNCTION_WORDS = frozenset(
-    """
-    a an the this that these those my your his her its our their he she it we they you there some many
-    most several all both each every no one two three four five six seven eight nine ten people in on at
-    after before when while because since as if although during by for from with without to of and but
-    or so not what who
-    """.split()  # noqa: SIM905
-)
+_FUNCTION = """
+a an the this that these those my your his her its our their he she it we they you there some many
+most several all both each every no one two three four five six seven eight nine ten people in on at
+after before when while because since as if although during by for from with without to of and but
+or so not what who
+"""
+_FUNCTION_WORDS = frozenset(_FUNCTION.split())
 
 
 def lower_first(text: str, is_word: Callable[[str], bool]) -> str:
