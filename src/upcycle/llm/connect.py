@@ -83,7 +83,9 @@ async def choose(
         source = "--base-url" if base_url else "OPENAI_BASE_URL"
         if found is None:
             raise ConfigError(f"{bare_address(url)} names no model; is the server running? Or give --model openai/NAME")
-        return _remote("openai", found, url, f"{source} is given, and this is its server's first model", asked_for=True)
+        return _remote(
+            "openai", found, url, f"{source} is given, and this is its server's first model", asked_for=bool(base_url)
+        )
     for provider, home in (("openai", OPENAI), ("anthropic", ANTHROPIC)):
         if environ.get(f"{provider.upper()}_API_KEY"):
             model = environ.get(f"{provider.upper()}_MODEL") or _USUAL[provider]
@@ -185,9 +187,11 @@ def provider(choice: Choice, *, environ: Mapping[str, str] = os.environ) -> Mode
     if kind == "anthropic":
         url = _with_credentials(choice.endpoint, environ.get("ANTHROPIC_BASE_URL"))
         return AnthropicModel(model, base_url=url, key=environ.get("ANTHROPIC_API_KEY", ""))
+    given = environ.get("OPENAI_BASE_URL")
     # A server merely found on this machine is not shown the key of another.
-    key = environ.get("OPENAI_API_KEY", "") if choice.asked_for or choice.endpoint == OPENAI else ""
-    return OpenAIModel(model, base_url=_with_credentials(choice.endpoint, environ.get("OPENAI_BASE_URL")), key=key)
+    known = choice.asked_for or choice.endpoint in {OPENAI, bare_address(given or OPENAI)}
+    key = environ.get("OPENAI_API_KEY", "") if known else ""
+    return OpenAIModel(model, base_url=_with_credentials(choice.endpoint, given), key=key)
 
 
 def _with_credentials(endpoint: str, url: str | None) -> str:

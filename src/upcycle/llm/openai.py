@@ -44,7 +44,8 @@ class OpenAIModel:
         self.name = f"openai/{model}"
         self.endpoint = bare_address(base_url)
         self._model = model
-        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        # A key and credentials inside the address exclude each other; the key wins.
+        self._url = f"{self.endpoint if key else base_url.rstrip('/')}/chat/completions"
         self._key = key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._transport = Transport(self.endpoint, headers, connect_timeout=connect_timeout, read_timeout=read_timeout)

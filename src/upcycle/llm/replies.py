@@ -149,10 +149,15 @@ def _mend(text: str) -> Any:
     start = _next_opening(text, 0)
     if start < 0:
         return None
+    fenced = _FENCE.search(text)
+    body = fenced[2] if fenced else text[start:]
+    end = max(body.rfind("}"), body.rfind("]"))
+    if end < 0:
+        # Nothing was closed: the end is missing, and closing it here would pass half a sentence for a whole one.
+        return None
     import json_repair
 
-    fenced = _FENCE.search(text)
-    value = json_repair.loads(fenced[2] if fenced else text[start:])
+    value = json_repair.loads(body[: end + 1])
     # Prose comes back as '' or as a list of its brackets; only a whole object or list is taken for a mended one.
     return value if isinstance(value, dict | list) and value else None
 

@@ -1,8 +1,8 @@
 """One HTTP session per provider: POST JSON, get status, headers and body; a broken connection is an `AttemptError`.
 
 Opened at the first request, inside the running loop. No limit on connections (pacing is the gate's), no total
-timeout (long replies are legitimate), proxies of the environment honoured, redirects not followed (a POST would
-become a GET).
+timeout (long replies are legitimate), redirects not followed (a POST would become a GET). The environment's proxy is
+looked up once: aiohttp's own `trust_env` reads ~/.netrc in a thread at every request, which costs as much as the rest.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Transport:
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read),
             headers={"Content-Type": "application/json", **self._headers},
-            trust_env=True,
-            auto_decompress=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            **_proxy(self.server),
         )
         self._broken = (aiohttp.ClientError, TimeoutError, OSError)
         return self._session
@@ -96,6 +96,21 @@ class Transport:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _proxy(url: str) -> dict[str, Any]:
+    from urllib.request import getproxies, proxy_bypass
+
+    import aiohttp
+    from yarl import URL
+
+    parts = urlsplit(url)
+    found = getproxies().get(parts.scheme)
+    if not found or proxy_bypass(parts.hostname or ""):
+        return {}
+    proxy = URL(found if "://" in found else f"http://{found}")
+    auth = aiohttp.BasicAuth(proxy.user, proxy.password or "") if proxy.user else None
+    return {"proxy": proxy.with_user(None), "proxy_auth": auth}
 
 
 def bare_address(url: str) -> str:

@@ -1,0 +1,16 @@
+"""Test kit, public: models that say what a test wrote down, and a server that fails as real ones do.
+
+    ScriptedModel   a Model that answers from a dict, a list or a function
+    FlakyModel      any Model, with faults drawn from a seed
+    FakeServer      the OpenAI and the Anthropic wire on a local port, with faults, counting what was paid
+
+`python -m upcycle.testing serve` runs the server as a process of its own.
+"""
+
+from __future__ import annotations
+
+from upcycle.testing.models import FlakyModel, ScriptedModel
+from upcycle.testing.server import FakeServer
+from upcycle.testing.wire import RefusalError, satisfy
+
+__all__ = ["FakeServer", "FlakyModel", "RefusalError", "ScriptedModel", "satisfy"]

@@ -1,0 +1,77 @@
+"""`python -m upcycle.testing serve`: the fake server, or any embedded model behind the same wire, as a process.
+
+Its first line is the address to give as `--base-url`. It runs until it is interrupted or terminated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+
+from upcycle.errors import UpcycleError
+from upcycle.llm.connect import choose, provider
+from upcycle.testing.server import FakeServer
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        asyncio.run(_serve(given))
+    except UpcycleError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m upcycle.testing", description=__doc__)
+    serve = parser.add_subparsers(dest="verb", required=True).add_parser("serve", help="serve until interrupted")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    serve.add_argument("--model", help="serve this model (embedded/NAME or a .gguf) instead of echoing")
+    serve.add_argument("--latency", type=float, default=0.0, help="seconds until a reply")
+    serve.add_argument("--rate-limited", type=float, default=0.0, help="share of 429")
+    serve.add_argument("--retry-after", type=float, default=1.0, help="seconds a 429 asks to wait")
+    serve.add_argument("--failing", type=float, default=0.0, help="share of 500")
+    serve.add_argument("--invalid", type=float, default=0.0, help="share of replies that are not the JSON asked for")
+    serve.add_argument("--torn", type=float, default=0.0, help="share of replies that break off")
+    serve.add_argument("--key", default="", help="the key to insist on")
+    serve.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+async def _serve(given: argparse.Namespace) -> None:
+    model = None
+    if given.model:
+        choice = await choose(given.model)
+        model = provider(choice) if choice else None
+    server = FakeServer(
+        model.complete if model else None,
+        latency=given.latency,
+        rate_limited=given.rate_limited,
+        failing=given.failing,
+        invalid=given.invalid,
+        torn=given.torn,
+        retry_after=given.retry_after,
+        models=(model.name.partition("/")[2],) if model else ("fake",),
+        key=given.key,
+        seed=given.seed,
+        host=given.host,
+        port=given.port,
+    )
+    stopped = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
+    async with server:
+        print(server.url, flush=True)
+        await stopped.wait()
+    if model is not None:
+        await model.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
