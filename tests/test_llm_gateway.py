@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from upcycle.budget import Budget
-from upcycle.errors import BudgetExceededError, ProviderError, RowError, RowKind
+from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowError, RowKind
 from upcycle.llm.connect import Choice, open_model
 from upcycle.llm.faults import AttemptError
 from upcycle.llm.gateway import Journaled, Metered, Paced, Retried
@@ -37,8 +37,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 @pytest.fixture
-async def pauses() -> AsyncIterator[list[float]]:
-    yield []
+def pauses() -> list[float]:
+    return []
 
 
 def gateway(model: Model, journal: Journal, ledger: Ledger, pauses: list[float] | None = None, **given: int) -> Model:
@@ -175,9 +175,9 @@ async def test_a_server_that_answered_before_is_waited_for(journal: Journal, pau
 
 
 async def test_a_wait_of_hours_stops_the_run_instead(journal: Journal) -> None:
+    stack = gateway(ScriptedModel([AttemptError("429", retry_after=3600)]), journal, Ledger(Budget()))
     with pytest.raises(ProviderError, match="60 minutes"):
-        limited = AttemptError("429", retry_after=3600, overloaded=True)
-        await gateway(ScriptedModel([limited]), journal, Ledger(Budget())).complete(request())
+        await stack.complete(request())
 
 
 async def test_while_one_request_waits_the_others_have_its_slot(journal: Journal) -> None:
@@ -197,20 +197,26 @@ async def test_while_one_request_waits_the_others_have_its_slot(journal: Journal
 
 
 async def test_a_cancelled_call_counts_at_its_bound(journal: Journal) -> None:
-    ledger = Ledger(Budget())
-    async with FakeServer(latency=30) as server:
+    ledger, heard = Ledger(Budget()), asyncio.Event()
+
+    async def silence(_: Request) -> str:
+        heard.set()
+        await asyncio.Event().wait()
+        return ""
+
+    async with FakeServer(silence) as server:
         model = gateway(OpenAIModel("fake", base_url=server.url), journal, ledger)
         under_way = asyncio.ensure_future(model.complete(request(max_tokens=50)))
-        while not server.in_flight:
-            await asyncio.sleep(0.001)
+        await heard.wait()
         under_way.cancel()
         with pytest.raises(asyncio.CancelledError):
             await under_way
         await model.close()
     bound = request(max_tokens=50).prompt_bytes() + 50
     assert (ledger.spent_micro, ledger.held_micro) == (bound, 0)
-    journal.close()
-    assert Journal(journal.path).spent().micro == bound
+    after_the_crash = Journal(journal.path)
+    assert after_the_crash.spent().micro == bound
+    after_the_crash.close()
 
 
 @pytest.mark.parametrize("concurrency", [1, 64])
@@ -230,8 +236,6 @@ async def test_a_budget_is_never_overshot(journal: Journal, concurrency: int) ->
 
 
 async def test_no_price_under_a_money_budget_refuses_to_start(journal: Journal) -> None:
-    from upcycle.errors import ConfigError
-
     choice = Choice("openai/nobody-knows", "https://models.example.com/v1", "named", True, True)
     with pytest.raises(ConfigError, match=r"price of openai/nobody-knows is not known.*budget in tokens"):
         open_model(choice, journal=journal, ledger=Ledger(Budget(usd=1.0)))
@@ -255,7 +259,7 @@ async def test_the_key_is_nowhere_in_the_journal(journal: Journal) -> None:
             await model.complete(request("bad"))
         await model.close()
     assert choice_key not in str(caught.value)
-    journal.close()
+    journal.commit()
     assert not any(choice_key.encode() in path.read_bytes() for path in journal.path.parent.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""Replies: JSON is found wherever it stands, checked always, mended only when it is whole, asked for again when wrong."""
+"""Replies: JSON is found wherever it stands, always checked, mended only when whole, asked for again when wrong."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def test_a_cut_reply_is_asked_for_again_with_more_room() -> None:
 
 async def test_a_row_is_unparseable_after_the_last_try() -> None:
     model = ScriptedModel([PROSE] * 2)
-    with pytest.raises(RowError, match="holds no JSON.*2 tries.*I would rather") as caught:
+    with pytest.raises(RowError, match=r"holds no JSON.*2 tries.*I would rather") as caught:
         await ask(model, request(schema=SCHEMA), tries=2)
     assert caught.value.kind == RowKind.UNPARSEABLE
 
