@@ -23,8 +23,9 @@ from upcycle.sources.licences import permits
 from upcycle.sources.source import Source
 from upcycle.sources.words import Term, query_terms, stem, terms, words
 
-_WEIGHTS = {"name": 2.0, "about": 2.0, "columns": 1.2, "tags": 0.8, "rows": 0.7}
-_DENSE_WEIGHT = 0.5
+_WEIGHTS = {"name": 1.0, "about": 2.0, "columns": 1.2, "tags": 0.8, "rows": 0.7}
+_OTHER_FIELDS = 0.3
+_DENSE_WEIGHT = 0.7
 _OTHER_LANGUAGE = 1.5
 _MATCHES = 2000
 _ROW_CHARS = 1200
@@ -145,9 +146,15 @@ class Catalog:
         clauses: list[Any] = []
         for term in wanted:
             if term.stem in self._spread:
-                for name, weight in _WEIGHTS.items():
-                    one = tantivy.Query.term_query(self._schema, name, term.stem)
-                    clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(one, weight * term.weight)))
+                fields = [
+                    tantivy.Query.boost_query(
+                        tantivy.Query.term_query(self._schema, name, term.stem), weight * term.weight
+                    )
+                    for name, weight in _WEIGHTS.items()
+                ]
+                # The best field counts in full, the others a little: a card that repeats one word in its text, columns
+                # and labels must not beat one that holds every word of the task once.
+                clauses.append((tantivy.Occur.Should, tantivy.Query.disjunction_max_query(fields, _OTHER_FIELDS)))
         if not clauses:
             return {}
         searcher = self._index.searcher()

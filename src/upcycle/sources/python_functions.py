@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+import itertools
 import platform
 import re
 import sys
@@ -53,6 +54,10 @@ class PythonFunctions:
     def __init__(self, card: Card, modules: Callable[[], Iterator[tuple[str, Path]]]) -> None:
         self.card = card
         self._modules = modules
+        # Parsing takes seconds and a build reads a source several times; a few thousand functions are a few megabytes.
+        self._read: list[Record] = []
+        self._unreadable: list[tuple[str, str]] = []
+        self._rest: Iterator[Record] | None = None
 
     def __repr__(self) -> str:
         return f"PythonFunctions({self.card.id!r})"
@@ -64,17 +69,29 @@ class PythonFunctions:
         if config not in (None, "default") or split not in (None, "train"):
             asked = f"{config or 'default'}/{split or 'train'}"
             raise SourceError(f"source {self.card.id} has no {asked}; it has default/train")
-        return self._records(skip)
+        return self._replayed(skip or (lambda ref, why: None))
 
-    def _records(self, skip: Skip | None) -> Iterator[Record]:
+    def _replayed(self, skip: Skip) -> Iterator[Record]:
+        if self._rest is None:
+            self._rest = self._parsed_records()
+        for number in itertools.count():
+            if number == len(self._read):
+                record = next(self._rest, None)
+                if record is None:
+                    break
+                self._read.append(record)
+            yield self._read[number]
+        for path, why in self._unreadable:
+            skip(path, why)
+
+    def _parsed_records(self) -> Iterator[Record]:
         for module, path in self._modules():
             try:
                 with tokenize.open(path) as file:
                     text = file.read()
                 tree = _parsed(text)
             except (SyntaxError, UnicodeDecodeError, OSError, ValueError) as error:
-                if skip:
-                    skip(str(path), f"it is not readable Python ({error})")
+                self._unreadable.append((str(path), f"it is not readable Python ({error})"))
                 continue
             seen: dict[str, int] = {}
             for name, node in _functions(tree, ""):

@@ -35,6 +35,7 @@ _SAMPLE = 200
 _READ = 20_000
 _REVISIONS = 2
 _SEARCHED = 16  # sources a plan is searched for when that costs no call
+_SURE = 0.8  # a free plan with this score is not challenged by one that costs calls
 
 
 class Chosen(NamedTuple):
@@ -134,9 +135,9 @@ async def _chosen(
     found: list[Chosen] = []
     for number, hit in enumerate(hits[: max(_SEARCHED, settings.max_sources)]):
         # A plan of the model's costs calls: only the sources it ranked first get one. What can be searched for is free.
-        writes = number < settings.max_sources and not none
+        writes = number < settings.max_sources
         best = await _best_plan(
-            task, settings, hit, models=models, writes=writes, run=run, seed=seed, expanded=expanded
+            task, settings, hit, models=models, writes=writes, none=none, run=run, seed=seed, expanded=expanded
         )
         if best is not None:
             found.append(best)
@@ -154,6 +155,7 @@ async def _best_plan(
     *,
     models: Models,
     writes: bool,
+    none: bool,
     run: Run,
     seed: int,
     expanded: str,
@@ -166,12 +168,12 @@ async def _best_plan(
         return None
     tried = records[: settings.pilot_records]
     more: dict[str, Any] = {"model": models.executor, "expanded": expanded, "seed": seed}
-    pilots: list[Pilot] = []
-    for scored in search_plans(task, hit.card, records, seed=seed, limit=1):
-        if scored.score >= GOOD_ENOUGH:
-            # It costs nothing, so it is tried on the whole sample.
-            pilots.append(await pilot(task, scored.plan, hit.source, records, resemblance=scored.score, **more))
-    if models.planner is not None and writes:
+    found = [one for one in search_plans(task, hit.card, records, seed=seed, limit=1) if one.score >= GOOD_ENOUGH]
+    # What was searched for costs nothing, so it is tried on the whole sample.
+    pilots = [await pilot(task, one.plan, hit.source, records, resemblance=one.score, **more) for one in found]
+    # A vote of "none" is contradicted by a plan that works; where there is neither, no plan is bought.
+    asks = writes and (pilots or not none) and not any(one.score >= _SURE for one in pilots)
+    if models.planner is not None and asks:
         pilots += await _written(task, hit, records, tried, models.planner, more)
     if not pilots:
         run.tell(STAGE, "source dropped", source=hit.card.id, reason="no plan makes examples of it that fit the task")
@@ -245,8 +247,8 @@ def _remember(choice: Choice, run: Run) -> None:
         name = slug(one.plan.source)
         write_text(run.path / "plans" / f"{name}.yaml", one.plan.to_yaml())
         _write_readings(run, name, one.plan)
-        entries.append({"source": one.plan.source, "revision": one.source.card.revision, "slug": name, "sha": one.plan.sha(),
-                        **{key: getattr(one, key) for key in _NUMBERS}})  # fmt: skip
+        entry = {"source": one.plan.source, "revision": one.source.card.revision, "slug": name, "sha": one.plan.sha()}
+        entries.append({**entry, **{key: getattr(one, key) for key in _NUMBERS}})
     run.journal.set_meta("chosen", orjson.dumps({"expanded": choice.expanded, "chosen": entries}).decode())
 
 
