@@ -11,7 +11,7 @@ from upcycle.budget import Budget
 from upcycle.errors import ConfigError
 from upcycle.llm.anthropic import ANTHROPIC
 from upcycle.llm.connect import Choice, choose, connect, price_of, provider
-from upcycle.llm.model import Request
+from upcycle.llm.model import Request, Scoring
 from upcycle.llm.openai import OPENAI
 from upcycle.llm.prices import FREE
 from upcycle.run.journal import Journal
@@ -132,6 +132,24 @@ async def test_a_model_file_is_taken_by_its_path(tmp_path: Path) -> None:
     choice = await chosen(str(tmp_path / "mine.gguf"))
     assert (choice.name, choice.paid, choice.file) == ("embedded/mine", False, tmp_path / "mine.gguf")
     assert price_of(choice) == FREE
+
+
+async def test_only_a_model_that_can_score_says_so(tmp_path: Path) -> None:
+    (tmp_path / "mine.gguf").write_bytes(b"GGUF")
+    journal = Journal(tmp_path / "run.db")
+    for name, can in ((str(tmp_path / "mine.gguf"), True), ("openai/x", False)):
+        model = await connect(name, base_url="http://127.0.0.1:9/v1", journal=journal, ledger=Ledger(Budget()))
+        assert model is not None
+        assert isinstance(model, Scoring) is can
+        await model.close()
+    journal.close()
+
+
+async def test_a_server_that_lists_no_models_is_asked_to_be_named(tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        with pytest.raises(ConfigError, match="--model openai/NAME"):
+            await choose(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}/v1", environ={})
 
 
 async def test_connecting_chooses_and_opens(tmp_path: Path) -> None:

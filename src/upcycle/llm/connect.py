@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from upcycle.errors import ConfigError
 from upcycle.llm.anthropic import ANTHROPIC, AnthropicModel
 from upcycle.llm.embedded import EmbeddedModel, runtime_installed
-from upcycle.llm.gateway import Journaled, Metered, Paced, Retried
-from upcycle.llm.model import Model
+from upcycle.llm.gateway import Journaled, JournaledScoring, Metered, Paced, Retried
+from upcycle.llm.model import Model, Scoring
 from upcycle.llm.openai import OPENAI, OpenAIModel
 from upcycle.llm.pace import Gate
 from upcycle.llm.prices import Price, find_price
@@ -82,7 +82,10 @@ async def choose(
         found = await asyncio.to_thread(first_model, url, environ.get("OPENAI_API_KEY", ""))
         source = "--base-url" if base_url else "OPENAI_BASE_URL"
         if found is None:
-            raise ConfigError(f"{bare_address(url)} names no model; is the server running? Or give --model openai/NAME")
+            raise ConfigError(
+                f"{bare_address(url)} lists no models; is the server running, and the key right?"
+                " Or name the model with --model openai/NAME"
+            )
         return _remote(
             "openai", found, url, f"{source} is given, and this is its server's first model", asked_for=bool(base_url)
         )
@@ -161,13 +164,12 @@ def _ports(given: Sequence[int] | None, environ: Mapping[str, str]) -> Sequence[
 
 
 def first_model(url: str, key: str) -> str | None:
-    """The first model a server lists, or None where nothing like a model server answers within a second."""
+    """The first model a server lists, or None where nothing like a model server answers soon."""
     parts = urlsplit(url)
-    secure = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     if not parts.hostname:
         raise ConfigError(f"{url!r} is not an address; write --base-url like http://localhost:8000/v1")
-    connection = kind(parts.hostname, parts.port, timeout=10 * _PROBE_S if secure else _PROBE_S)
+    connection = kind(parts.hostname, parts.port, timeout=_PROBE_S if is_local(url) else 10 * _PROBE_S)
     try:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         connection.request("GET", f"{parts.path.rstrip('/')}/models", headers=headers)
@@ -241,9 +243,10 @@ def open_model(
         )
     # One thread works on an embedded model; a second request waits at its door so that it never idles.
     at_once = min(concurrency, 2) if choice.file is not None else concurrency
-    metered = Metered(provider(choice, environ=environ), journal=journal, ledger=ledger, price=price)
-    paced = Paced(metered, Gate(at_once, rpm=rpm, tpm=tpm))
-    return Journaled(Retried(paced, max_attempts=max_attempts), journal)
+    bare = provider(choice, environ=environ)
+    metered = Metered(bare, journal=journal, ledger=ledger, price=price)
+    retried = Retried(Paced(metered, Gate(at_once, rpm=rpm, tpm=tpm)), max_attempts=max_attempts)
+    return JournaledScoring(retried, journal, bare) if isinstance(bare, Scoring) else Journaled(retried, journal)
 
 
 async def connect(

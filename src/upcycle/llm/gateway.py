@@ -17,7 +17,7 @@ import orjson
 
 from upcycle.errors import ProviderError, RowError, RowKind
 from upcycle.llm.faults import AttemptError
-from upcycle.llm.model import Completion, Model, Request, Usage
+from upcycle.llm.model import Completion, Model, Request, Scoring, Usage
 from upcycle.llm.pace import Gate
 from upcycle.llm.prices import FREE, Price
 from upcycle.run.ledger import Bound
@@ -49,15 +49,19 @@ class Journaled:
         finally:
             self._under_way.pop(key).set_result(None)
 
-    async def score(self, prompt: str, continuations: list[str]) -> list[float]:
-        """Log-likelihoods, where the provider can; cheap and repeatable, so not journaled."""
-        score = getattr(self._model, "score", None)
-        if score is None:
-            raise ProviderError(f"{self.name} cannot score; use a model that runs in process")
-        return await score(prompt, continuations)
-
     async def close(self) -> None:
         await self._model.close()
+
+
+class JournaledScoring(Journaled):
+    """The same, for a provider that can score too; scores cost nothing and repeat, so they are not journaled."""
+
+    def __init__(self, model: Model, journal: Journal, scorer: Scoring) -> None:
+        super().__init__(model, journal)
+        self._scorer = scorer
+
+    async def score(self, prompt: str, continuations: list[str]) -> list[float]:
+        return await self._scorer.score(prompt, continuations)
 
 
 class Retried:
@@ -108,9 +112,6 @@ class Retried:
         else:
             await self._sleep(fault.retry_after)
 
-    async def score(self, prompt: str, continuations: list[str]) -> list[float]:
-        return await self._model.score(prompt, continuations)  # type: ignore[attr-defined]
-
     async def close(self) -> None:
         await self._model.close()
 
@@ -136,9 +137,6 @@ class Paced:
             raise
         finally:
             self.gate.leave(refused=refused, estimate=estimate, used=used)
-
-    async def score(self, prompt: str, continuations: list[str]) -> list[float]:
-        return await self._model.score(prompt, continuations)  # type: ignore[attr-defined]
 
     async def close(self) -> None:
         await self._model.close()
@@ -200,9 +198,6 @@ class Metered:
             spent = (bound.micro, bound.tokens) if error.unsure else (0, 0)
         error.cost_micro = spent[0]
         return spent
-
-    async def score(self, prompt: str, continuations: list[str]) -> list[float]:
-        return await self._model.score(prompt, continuations)  # type: ignore[attr-defined]
 
     async def close(self) -> None:
         await self._model.close()
