@@ -24,7 +24,7 @@ from upcycle.sources.source import Source
 from upcycle.sources.words import Term, query_terms, stem, terms, words
 
 _WEIGHTS = {"name": 1.0, "about": 2.0, "columns": 1.2, "tags": 0.8, "rows": 0.7}
-_OTHER_FIELDS = 0.3
+_OTHER_FIELDS = 0.1
 _DENSE_WEIGHT = 0.7
 _OTHER_LANGUAGE = 1.5
 _MATCHES = 2000
@@ -206,7 +206,8 @@ def _entry(source: Source, sample_rows: int) -> _Entry:
 
 def sample_records(source: Source, number: int) -> list[Record]:
     """The first records, taken from all configurations in turn."""
-    iterators = [source.records(config=config.name) for config in source.card.configs[: max(1, number)]]
+    configs = [config.name for config in source.card.configs[: max(1, number)]] or [None]
+    iterators = [source.records(config=config) for config in configs]
     taken: list[Record] = []
     while iterators and len(taken) < number:
         for iterator in list(iterators):

@@ -114,7 +114,8 @@ class FolderSource:
             stated = self._layout.front.rows
             number = _counted(files)
             if number is None:
-                number = stated.get((name, split), stated.get(("", split)))
+                same = [rows for (_, other), rows in stated.items() if other == split]
+                number = stated.get((name, split), same[0] if len(same) == 1 else None)
             relative = tuple(path.relative_to(self._layout.root).as_posix() for path in files)
             splits.append(Split(split, relative, number))
         return Config(name, tuple(splits))
@@ -133,7 +134,9 @@ class FolderSource:
         found: dict[str, Labels] = {}
         for config, splits in self._layout.files.items():
             first = next(iter(splits.values()))[0]
-            found[config] = {**class_names(first), **stated.get("", {}), **stated.get(config, {})}
+            # One description without a name, or under another name, can only mean the data there are.
+            general = next(iter(stated.values())) if len(stated) == 1 else stated.get("", {})
+            found[config] = {**class_names(first), **general, **stated.get(config, {})}
         return found
 
     @cached_property

@@ -32,6 +32,12 @@ class Layout:
     front: FrontMatter
     readme: Path | None = None
 
+    def paths(self) -> frozenset[Path]:
+        """All its data files, resolved: the same files are the same dataset however they were named."""
+        return frozenset(
+            path.resolve() for splits in self.files.values() for files in splits.values() for path in files
+        )
+
 
 class LeftOut(NamedTuple):
     """Something that was not read, and why."""
@@ -94,11 +100,7 @@ def place(stem: PurePosixPath) -> tuple[str, str]:
 
 
 def _in_folder(folder: Path, root: Path, left_out: list[LeftOut], depth: int) -> Iterator[Layout]:
-    try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "__")))
-    except OSError as error:
-        left_out.append(LeftOut(str(folder), f"it cannot be read ({error.strerror})"))
-        return
+    entries = _entries(folder, left_out)
     readme = next((entry for entry in entries if entry.name.lower() == "readme.md"), None)
     front = _front(readme, left_out)
     name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
@@ -107,7 +109,7 @@ def _in_folder(folder: Path, root: Path, left_out: list[LeftOut], depth: int) ->
         return
     direct = [entry for entry in entries if _is_data(entry)]
     below = [entry for entry in entries if entry.is_dir()]
-    if _is_one(entries, direct, below, front) and (inside := list(_walk(folder, 0))):
+    if _is_one(entries, direct, below, front) and (inside := list(_walk(folder, left_out, 0))):
         yield Layout(name, folder, _grouped(folder, inside), front, readme)
         return
     groups = _grouped(folder, direct)
@@ -117,6 +119,14 @@ def _in_folder(folder: Path, root: Path, left_out: list[LeftOut], depth: int) ->
         yield Layout(label, folder, {"default": splits}, front if alone else FrontMatter(), readme if alone else None)
     for entry in below if depth < _DEEPEST else ():
         yield from _in_folder(entry, root, left_out, depth + 1)
+
+
+def _entries(folder: Path, left_out: list[LeftOut]) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "__")))
+    except OSError as error:
+        left_out.append(LeftOut(str(folder), f"it cannot be read ({error.strerror})"))
+        return []
 
 
 def _is_one(entries: list[Path], direct: list[Path], below: list[Path], front: FrontMatter) -> bool:
@@ -147,12 +157,10 @@ def _is_data(path: Path) -> bool:
     return path.is_file() and kind_of(path) is not None and path.name not in _NOT_DATA
 
 
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
-        if entry.name.startswith((".", "__")):
-            continue
+def _walk(folder: Path, left_out: list[LeftOut], depth: int) -> Iterator[Path]:
+    for entry in _entries(folder, left_out):
         if entry.is_dir() and depth < _DEEPEST:
-            yield from _walk(entry, depth + 1)
+            yield from _walk(entry, left_out, depth + 1)
         elif _is_data(entry):
             yield entry
 
@@ -199,7 +207,7 @@ def _matching(folder: Path, glob: str, left_out: list[LeftOut]) -> list[Path]:
     if exact.is_file():
         found = [exact]
     elif exact.is_dir():
-        found = list(_walk(exact, 0))
+        found = list(_walk(exact, left_out, 0))
     else:
         pattern = f"{glob}/*" if glob.endswith("**") else glob
         found = sorted(path for path in folder.glob(pattern.removeprefix("./")) if path.is_file())

@@ -93,9 +93,11 @@ class PythonFunctions:
             except (SyntaxError, UnicodeDecodeError, OSError, ValueError) as error:
                 self._unreadable.append((str(path), f"it is not readable Python ({error})"))
                 continue
+            # Never str.splitlines: a form feed or a line separator inside a string is no end of line to Python.
+            lines = re.split(r"(?<=\n)", text)
             seen: dict[str, int] = {}
             for name, node in _functions(tree, ""):
-                if fields := _fields(module, name, node, text):
+                if fields := _fields(module, name, node, lines):
                     seen[name] = seen.get(name, 0) + 1
                     again = f"#{seen[name]}" if seen[name] > 1 else ""
                     record = f"{module}:{name}{again}"
@@ -200,7 +202,7 @@ def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, _Function]]:
             yield from _functions(child, prefix)
 
 
-def _fields(module: str, name: str, node: _Function, text: str) -> dict[str, Any] | None:
+def _fields(module: str, name: str, node: _Function, lines: list[str]) -> dict[str, Any] | None:
     docstring = ast.get_docstring(node, clean=False)
     if not docstring or not docstring.strip() or all(_does_nothing(statement) for statement in node.body[1:]):
         return None
@@ -209,7 +211,7 @@ def _fields(module: str, name: str, node: _Function, text: str) -> dict[str, Any
         "module": module,
         "name": name,
         "signature": f"{node.name}({ast.unparse(node.args)}){returns}",
-        "source": _source(node, text),
+        "source": _source(node, lines),
         "docstring": inspect.cleandoc(docstring),
     }
 
@@ -222,13 +224,11 @@ def _does_nothing(statement: ast.stmt) -> bool:
     )
 
 
-def _source(node: _Function, text: str) -> str:
+def _source(node: _Function, lines: list[str]) -> str:
     """The function as written, with its comments, dedented, without its docstring."""
     bare = copy.copy(node)
     bare.body = node.body[1:]
     wanted = ast.dump(bare)
-    # Never str.splitlines: a form feed or a line separator inside a string is no end of line to Python.
-    lines = re.split(r"(?<=\n)", text)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     doc, last = node.body[0], node.end_lineno or node.lineno
     kept = lines[first - 1 : doc.lineno - 1] + lines[doc.end_lineno or doc.lineno : last]

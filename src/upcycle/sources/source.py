@@ -69,7 +69,7 @@ def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, st
         found, missed = discover(path)
         if not found and not missed:
             missed.append(LeftOut(name, "no data file was found in it"))
-        layouts.extend(layout for layout in found if layout.files not in [known.files for known in layouts])
+        layouts.extend(layout for layout in found if layout.paths() not in [known.paths() for known in layouts])
         left_out.extend(missed)
     taken = {source.card.id for source in sources}
     sources.extend(FolderSource(layout, id=_distinct(layout.id, layout.root, taken)) for layout in layouts)
