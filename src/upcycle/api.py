@@ -63,7 +63,8 @@ def _with(
     if base is None:
         return make_task(text, demonstrations=shown, contract=contract, **given)
     kept = base.contract.model_dump(exclude_unset=True) if examples is None else {}
-    values = {"name": base.name, "metric": base.metric, "language": base.language, "gold": base.gold, **given}
+    values: dict[str, Any] = {"name": base.name, "metric": base.metric, "language": base.language, "gold": base.gold}
+    values |= given
     return make_task(base.instruction, demonstrations=shown, contract={**kept, **contract}, **values)
 
 

@@ -7,13 +7,13 @@ stage is a function of its own with its own tests; the run directory shows the s
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from upcycle.config import BuildConfig
 from upcycle.curation.checks import checks_for
 from upcycle.errors import BudgetExceededError, ProviderError, RowKind, UpcycleError
-from upcycle.llm.roles import open_models
-from upcycle.methods.datatune import Models, Search, datatune
+from upcycle.llm.roles import Roles, open_models
+from upcycle.methods.datatune import Search, datatune
 from upcycle.records import Dropped, Example
 from upcycle.report.card import write_card
 from upcycle.report.dataset import STAGE, write
@@ -60,9 +60,9 @@ def produce(
     task: Task,
     config: BuildConfig,
     sources: list[Source],
-    models: Models,
+    models: Roles,
     run: Run,
-) -> AsyncIterator[Example | Dropped]:
+) -> AsyncGenerator[Example | Dropped, None]:
     """Examples and drops of the task's methods, judged by one set of checks, as many as are still needed."""
     assert config.methods.datatune is not None
     return datatune(
@@ -80,7 +80,7 @@ def produce(
     )
 
 
-async def keep(produced: AsyncIterator[Example | Dropped], wanted: int, run: Run) -> None:
+async def keep(produced: AsyncGenerator[Example | Dropped, None], wanted: int, run: Run) -> None:
     """Write every row's fate into the journal as it is known, and say how it goes about five times a second.
 
     What an earlier process kept is made again from the journal, for free, so that one order decides what is kept;
@@ -99,5 +99,7 @@ async def keep(produced: AsyncIterator[Example | Dropped], wanted: int, run: Run
             run.journal.row(STAGE, result.id, state=state, kind=result.kind, value=result)
         if time.monotonic() - told > 0.2:
             told = time.monotonic()
-            run.tell(STAGE, "progress", keep=False, kept=run.kept, wanted=wanted)
+            spent = run.ledger
+            run.tell(STAGE, "progress", keep=False, kept=run.kept, wanted=wanted,
+                     usd=spent.spent_micro / 1e6, tokens=spent.spent_tokens)  # fmt: skip
     run.journal.commit()

@@ -49,13 +49,11 @@ class Status:
         lost = {kind: count for kind, count in self.kinds.items() if kind != "ok"}
         if lost:
             lines.append("  dropped  " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(lost.items())))
-        lines.append(
-            f"  cost     ${self.spent_usd:.4f}, {self.tokens:,} tokens, {self.calls:,} calls, {self.in_flight} in flight"
-        )
-        lines += [
-            f"           {stage['stage']:<10} {stage['model']}: {stage['calls']:,} calls, ${stage['spent_micro'] / 1e6:.4f}"
-            for stage in self.stages
-        ]
+        calls = f"{self.calls:,} calls, {self.in_flight} in flight"
+        lines.append(f"  cost     ${self.spent_usd:.4f}, {self.tokens:,} tokens, {calls}")
+        for stage in self.stages:
+            told = f"{stage['calls']:,} calls, ${stage['spent_micro'] / 1e6:.4f}"
+            lines.append(f"           {stage['stage']:<10} {stage['model']}: {told}")
         if self.last:
             lines.append(f"  last     {self.last['stage']}: {self.last['kind']}")
         return "\n".join(lines)

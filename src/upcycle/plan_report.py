@@ -106,7 +106,7 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
                 one.plan.prose,
             )
             for one in choice.chosen
-        ],  # fmt: skip
+        ],
         tokens=round(tokens),
         usd=None if micro == 0 and tokens > 0 and not models.priced else micro / 1e6,
         spent_usd=spent.micro / 1e6,

@@ -35,7 +35,8 @@ async def agree(config: BuildConfig, *, yes: bool) -> None:
     )
     if not sys.stdin.isatty():
         raise ConfigError(f"{told}. Give --yes to agree, --model to choose one, or --model none")
-    if input(f"{told}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+    # Nothing else runs yet, so blocking the loop is fine.
+    if input(f"{told}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):  # noqa: ASYNC250
         raise ConfigError("nothing was begun; choose a model with --model, or --model none")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,11 +79,18 @@ def _bar() -> Iterator[Listener]:
             if event.kind == "progress":
                 if not rows:
                     rows.append(progress.add_task("examples", total=event.data["wanted"], cost=""))
-                progress.update(rows[0], completed=event.data["kept"], cost=event.data.get("cost", ""))
+                progress.update(rows[0], completed=event.data["kept"], cost=_cost(event.data))
             elif (text := sentence(event)) is not None:
                 progress.console.print(text, highlight=False, markup=False)
 
         yield listener
+
+
+def _cost(data: Mapping[str, Any]) -> str:
+    """What was spent so far, where anything was."""
+    if not data.get("tokens"):
+        return ""
+    return f", ${data['usd']:.4f}, {data['tokens']:,} tokens"
 
 
 def sentence(event: Event) -> str | None:
@@ -101,11 +108,11 @@ def sentence(event: Event) -> str | None:
             more = f" and {len(found) - 6} more" if len(found) > 6 else ""
             return f"search     {', '.join(found[:6])}{more}" if found else "search     nothing found"
         case "rerank", "ranked":
-            order = ", ".join(data["sources"][:6]) or "no source"
-            return f"rerank     {'none fits' if data['none'] else order} ({data['votes']} votes, {data['invalid']} invalid)"
+            order = "none fits" if data["none"] else ", ".join(data["sources"][:6]) or "no source"
+            return f"rerank     {order} ({data['votes']} votes, {data['invalid']} invalid)"
         case "pilot", "tried":
-            cost = "asks the model" if data["paid"] else "no model"
-            return f"pilot      {data['source']}: kept {data['kept']} of {data['tried']}, score {data['score']:.2f}, {cost}"
+            told = f"score {data['score']:.2f}, {'asks the model' if data['paid'] else 'no model'}"
+            return f"pilot      {data['source']}: kept {data['kept']} of {data['tried']}, {told}"
         case "plan", "chosen":
             return "plan       " + (
                 ", ".join(f"{name} ({score:.2f})" for name, score in data["sources"]) or "no source"
@@ -116,8 +123,9 @@ def sentence(event: Event) -> str | None:
             return f"transform  {data['source']}"
         case "transform", "source exhausted" | "source dropped":
             why = "used up" if event.kind == "source exhausted" else "dropped, too few of its rows are good"
-            return f"           {data['source']} {why}: kept {data['kept']:,}, skipped {data['skipped']:,}, failed {data['failed']:,}"
+            counts = f"kept {data['kept']:,}, skipped {data['skipped']:,}, failed {data['failed']:,}"
+            return f"           {data['source']} {why}: {counts}"
         case "transform", "progress":
-            return f"           {data['kept']:,} of {data['wanted']:,} examples{' ' + data['cost'] if data.get('cost') else ''}"
+            return f"           {data['kept']:,} of {data['wanted']:,} examples{_cost(data)}"
         case _:
             return None

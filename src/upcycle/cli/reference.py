@@ -13,7 +13,7 @@ _AFTER = """\
 | code | meaning |
 |---|---|
 | 0 | done; N reached, even if some sources were skipped |
-| 1 | work began and stopped short (N not reached, budget, disk, provider); the reason is printed, the same command goes on |
+| 1 | work began and stopped short (N not reached, budget, disk, provider): said which; the same command goes on |
 | 2 | nothing began: usage, configuration, no readable source, a run made with other settings |
 | 130 | interrupted; the same command goes on |
 """

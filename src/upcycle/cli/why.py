@@ -35,9 +35,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     record = f"{origin['config']}/{origin['split']}/{origin['record']}"
     lines.append(f"  record   {record} of {origin['source']} at {(origin['revision'] or '')[:12]}")
     lines.append(f"  plan     {(origin['plan'] or '')[:12]}  licence {', '.join(origin['licences']) or 'not stated'}")
-    for name in ("input", "output", "rationale"):
-        if found.get(name):
-            lines.append(f"  {name:<8} " + str(found[name]).replace("\n", "\n           "))
+    shown = [name for name in ("input", "output", "rationale") if found.get(name)]
+    lines += [f"  {name:<8} " + str(found[name]).replace("\n", "\n           ") for name in shown]
     for call in found["calls"]:
         lines.append(f"  call     {call['key'][:12]} {call['model']} {call['state']}, ${call['cost_micro'] / 1e6:.6f}")
         lines.append("           " + str(call["response"] or call["error"])[:400].replace("\n", "\n           "))

@@ -69,7 +69,8 @@ async def ask(model: Model, request: Request, *, check: Check | None = None, tri
             return Reply(read.value, completion, read.repaired, tuple(calls), cost, tokens)
         if attempt == tries:
             began = repr(completion.text[:80])
-            raise RowError(RowKind.UNPARSEABLE, f"{read.problem} ({tries} tries; the last reply began {began})")
+            told = f"{read.problem} ({tries} tries; the last reply began {began})"
+    raise RowError(RowKind.UNPARSEABLE, told, calls=tuple(calls))
         cut = asked.max_tokens if completion.finish == "length" else 0
         asked = _again(request, attempt, read.problem, cut=cut)
     raise ValueError("tries must be at least 1")

@@ -5,6 +5,8 @@ Written last: its existence means that every file it names is whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import upcycle
 from upcycle.config import BuildConfig
 from upcycle.report.summary import Report
@@ -56,31 +58,58 @@ def _size(rows: int) -> str:
 
 
 def _sections(task: Task, config: BuildConfig, report: Report) -> list[str]:
-    splits = ", ".join(f"{name} {count:,}" for name, count in report.splits.items()) or "none"
-    sources = "\n".join(
-        f"| {use.source} | {use.kept:,} | {', '.join(use.licences) or 'not stated'} | `{use.revision[:12]}` | `{use.plan[:12]}` |"
-        for use in report.sources
-    )
-    dropped = "\n".join(f"| {kind} | {count:,} |" for kind, count in report.dropped.items())
     return [
         f"# {task.name}",
         task.instruction,
-        f"**{report.kept:,} examples** ({splits}), made by upcycle {upcycle.__version__} out of existing datasets."
-        + (f" Fewer than the {report.wanted:,} asked for: {report.stopped}." if report.stopped else ""),
+        _made(report),
         f"Every output: {task.contract.described()}.",
         "## Where the rows come from",
-        f"| source | examples | licence | revision | plan |\n|---|---|---|---|---|\n{sources}"
-        if sources
-        else "No source.",
-        "The plans are in `plans/`; the origin of every row is in the configuration `provenance`. Licences are as the"
-        " sources state them; this is not legal advice.",
+        _sources(report),
         "## What was dropped",
-        f"| kind | rows |\n|---|---|\n{dropped}" if dropped else "Nothing.",
-        "Each with its reason in the configuration `dropped`." if dropped else "",
+        _dropped(report),
         "## What it cost",
-        f"${report.cost_usd:.4f}, {report.tokens:,} tokens, {report.calls:,} calls"
-        + (f" ({config.model.executor or 'chosen at run time'})." if report.calls else "; no model was asked."),
+        _cost(config, report),
         "## Limits",
-        "Rows are as right as their sources. Options, labels and sentences are re-arranged by program; fields a model"
-        " wrote carry its name and calls in `provenance`.",
+        _LIMITS,
     ]
+
+
+_LIMITS = """Rows are as right as their sources. Options, labels and sentences are re-arranged by program; fields that a
+model wrote carry its name and calls in `provenance`."""
+
+
+def _made(report: Report) -> str:
+    splits = ", ".join(f"{name} {count:,}" for name, count in report.splits.items()) or "none"
+    told = f"**{report.kept:,} examples** ({splits}), made by upcycle {upcycle.__version__} out of existing datasets."
+    return f"{told} Fewer than the {report.wanted:,} asked for: {report.stopped}." if report.stopped else told
+
+
+def _sources(report: Report) -> str:
+    if not report.sources:
+        return "No source."
+    rows = [
+        (use.source, f"{use.kept:,}", ", ".join(use.licences) or "not stated", use.revision[:12], f"`{use.plan[:12]}`")
+        for use in report.sources
+    ]
+    note = (
+        "The plans are in `plans/`; the origin of every row is in the configuration `provenance`. Licences are as the"
+        " sources state them; this is not legal advice."
+    )
+    return f"{_table(('source', 'examples', 'licence', 'revision', 'plan'), rows)}\n\n{note}"
+
+
+def _dropped(report: Report) -> str:
+    if not report.dropped:
+        return "Nothing."
+    table = _table(("kind", "rows"), [(kind, f"{count:,}") for kind, count in report.dropped.items()])
+    return f"{table}\n\nEach with its reason in the configuration `dropped`."
+
+
+def _cost(config: BuildConfig, report: Report) -> str:
+    spent = f"${report.cost_usd:.4f}, {report.tokens:,} tokens, {report.calls:,} calls"
+    return f"{spent} ({config.model.executor or 'model chosen at run time'})." if report.calls else f"{spent}."
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -85,10 +85,10 @@ class Report:
         return "\n".join([*lines, f"  stopped  {self.stopped}"] if self.stopped else lines)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(use.source)}</td><td>{use.kept:,}</td><td>{html.escape(', '.join(use.licences))}</td></tr>"
-            for use in self.sources
-        )
+        cells = [
+            (html.escape(use.source), f"{use.kept:,}", html.escape(", ".join(use.licences))) for use in self.sources
+        ]
+        rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in cells)
         return (
             f"<b>{html.escape(self.task)}</b>: {self.kept:,} of {self.wanted:,} examples, ${self.cost_usd:.4f}"
             f"<table><tr><th>source</th><th>examples</th><th>licence</th></tr>{rows}</table>"

@@ -257,7 +257,7 @@ class Journal:
                 self._db.execute("COMMIT")
 
     def close(self) -> None:
-        """Commit and close; safe to call twice."""
+        """Commit and close."""
         try:
             self.commit()
         finally:

@@ -8,7 +8,7 @@ concurrency, and after any number of kills.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from upcycle.errors import RowError
@@ -23,7 +23,7 @@ async def run_rows(
     *,
     at_once: int,
     needed: Callable[[], int],
-) -> AsyncIterator[tuple[R, T | RowError]]:
+) -> AsyncGenerator[tuple[R, T | RowError], None]:
     """Work rows side by side and yield (row, result or the row's failure) in the order they end.
 
     Args:

@@ -153,7 +153,7 @@ def _stated(name: str) -> tuple[str | None, str]:
     """Licence and version as the package's own metadata state them."""
     for distribution in packages_distributions().get(name, ()):
         found = metadata(distribution)
-        licence = found.get("License-Expression") or found.get("License")
+        licence = next((found[key] for key in ("License-Expression", "License") if key in found), None)
         short = licence if licence and len(licence) < 60 else None
         classified = [c.split(" :: ")[-1] for c in found.get_all("Classifier", []) if c.startswith("License ::")]
         return short or (classified[0] if classified else None), f"{distribution}-{found['Version']}"

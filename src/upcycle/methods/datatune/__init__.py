@@ -8,12 +8,13 @@ source is used up before the next is opened.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 from upcycle.config import Datatune
 from upcycle.curation.checks import Check
 from upcycle.llm.model import Model
-from upcycle.methods.datatune.choose import Choice, Chosen, Models, Search, choose
+from upcycle.llm.roles import Roles
+from upcycle.methods.datatune.choose import Choice, Chosen, Search, choose
 from upcycle.methods.datatune.execute import compile_plan
 from upcycle.methods.datatune.transform import Transform, shuffled
 from upcycle.records import Dropped, Example, Record, example_id
@@ -21,7 +22,7 @@ from upcycle.run import Run
 from upcycle.sources.source import Source
 from upcycle.task import Task
 
-__all__ = ["Choice", "Chosen", "Models", "Search", "choose", "datatune"]
+__all__ = ["Choice", "Chosen", "Search", "choose", "datatune"]
 
 METHOD = "datatune"
 
@@ -31,15 +32,15 @@ async def datatune(
     settings: Datatune,
     *,
     sources: Sequence[Source],
-    models: Models,
+    models: Roles,
     run: Run,
     check: Check,
     needed: Callable[[], int],
     wanted: int,
+    search: Search,
     seed: int = 0,
     at_once: int = 32,
-    search: Search = Search(),
-) -> AsyncIterator[Example | Dropped]:
+) -> AsyncGenerator[Example | Dropped, None]:
     """Examples made from existing datasets, and what was dropped on the way.
 
     Args:
@@ -100,7 +101,7 @@ class _Stream:
 
     async def until(
         self, needed: Callable[[], int], at_once: int, settings: Datatune
-    ) -> AsyncIterator[Example | Dropped]:
+    ) -> AsyncGenerator[Example | Dropped, None]:
         if not self._open or needed() <= 0:
             return
         self._run.tell("transform", "source opened", source=self.card.id)

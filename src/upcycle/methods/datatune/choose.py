@@ -18,6 +18,8 @@ import orjson
 from upcycle.config import Datatune
 from upcycle.errors import ConfigError, SourceError, StaleRunError
 from upcycle.llm.model import Model
+from upcycle.llm.roles import Roles
+from upcycle.methods.datatune.execute import Made
 from upcycle.methods.datatune.expand import expand
 from upcycle.methods.datatune.fields import select_fields
 from upcycle.methods.datatune.pilot import Pilot, pilot
@@ -61,13 +63,6 @@ class Choice(NamedTuple):
     chosen: list[Chosen]
 
 
-class Models(NamedTuple):
-    """Who plans and who writes fields; None where no model is to be asked."""
-
-    planner: Model | None = None
-    executor: Model | None = None
-
-
 class Search(NamedTuple):
     """What the search may return."""
 
@@ -80,7 +75,7 @@ async def choose(
     settings: Datatune,
     sources: Sequence[Source],
     *,
-    models: Models,
+    models: Roles,
     run: Run,
     seed: int,
     search: Search,
@@ -106,7 +101,7 @@ async def _chosen(
     settings: Datatune,
     sources: Sequence[Source],
     *,
-    models: Models,
+    models: Roles,
     run: Run,
     seed: int,
     search: Search,
@@ -153,7 +148,7 @@ async def _best_plan(
     settings: Datatune,
     hit: Hit,
     *,
-    models: Models,
+    models: Roles,
     writes: bool,
     none: bool,
     run: Run,
@@ -170,7 +165,10 @@ async def _best_plan(
     more: dict[str, Any] = {"model": models.executor, "expanded": expanded, "seed": seed}
     found = [one for one in search_plans(task, hit.card, records, seed=seed, limit=1) if one.score >= GOOD_ENOUGH]
     # What was searched for costs nothing, so it is tried on the whole sample.
-    pilots = [await pilot(task, one.plan, hit.source, records, resemblance=one.score, **more) for one in found]
+    pilots = [
+        await pilot(task, one.plan, hit.source, records, likeness=lambda made, failed, s=one.score: s, **more)
+        for one in found
+    ]
     # A vote of "none" is contradicted by a plan that works; where there is neither, no plan is bought.
     asks = writes and (pilots or not none) and not any(one.score >= _SURE for one in pilots)
     if models.planner is not None and asks:
@@ -201,8 +199,11 @@ async def _written(
     feedback = ""
     for revision in range(_REVISIONS + 1):
         plan = await write_plan(task, expanded, hit.card, records, roles, planner, revision=revision, feedback=feedback)
-        likeness = resemblance(task, plan, hit.card, records)
-        pilots.append(await pilot(task, plan, hit.source, tried, resemblance=likeness, **more))
+
+        def likeness(made: Sequence[Made], failed: int, plan: Plan = plan) -> float:
+            return resemblance(task, plan, hit.card, records, made, failed)
+
+        pilots.append(await pilot(task, plan, hit.source, tried, likeness=likeness, **more))
         feedback = pilots[-1].feedback()
         if not feedback:
             break

@@ -1,4 +1,4 @@
-"""Expand: the model explains the task once, so that planner and executor know what is general about it (section 3.2)."""
+"""Expand: the model explains the task once; planner and executor then know what is general about it (section 3.2)."""
 
 from __future__ import annotations
 

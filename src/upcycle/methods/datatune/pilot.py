@@ -7,18 +7,20 @@ is revised at most twice, with its failing rows and reasons, or loses to the pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from upcycle.curation.checks import checks_for
 from upcycle.errors import RowKind
 from upcycle.llm.model import Model
-from upcycle.methods.datatune.execute import compile_plan
+from upcycle.methods.datatune.execute import Made, compile_plan
 from upcycle.methods.datatune.plans import Plan
 from upcycle.methods.datatune.transform import Transform
 from upcycle.records import Dropped, Example, Record
 from upcycle.sources.source import Source
 from upcycle.task import Task
+
+Likeness = Callable[[Sequence[Made], int], float]
 
 
 class Pilot(NamedTuple):
@@ -71,13 +73,14 @@ async def pilot(
     model: Model | None,
     expanded: str,
     seed: int,
-    resemblance: float,
+    likeness: Likeness,
     at_once: int = 8,
 ) -> Pilot:
     """Try `plan` on `records`.
 
     Args:
-        resemblance: how far the plan's outputs resemble the demonstrations on a larger sample, 0 to 1.
+        likeness: how far what was made resembles the demonstrations, 0 to 1; asked with the examples and the
+            number of records that became none.
     """
     program = compile_plan(plan, seed=seed)
     pool = program.fill(source.records()) if program.needs_pool else program.fill(())
@@ -91,11 +94,12 @@ async def pilot(
     origins = [result.origin for result in (*kept, *dropped)]
     same = len(kept) >= 4 and len({example.input for example in kept}) == 1
     made = 0.0 if same or not kept else transform.tally.rate()
+    resembles = likeness([Made(one.input, one.output, one.choices) for one in kept], transform.tally.worked - len(kept))
     return Pilot(
         plan,
         tuple(kept),
         tuple(dropped),
-        round(made * resemblance, 4),
+        round(made * resembles, 4),
         sum(origin.cost_micro_usd for origin in origins),
         sum(origin.tokens for origin in origins),
     )

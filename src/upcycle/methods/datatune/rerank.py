@@ -21,6 +21,7 @@ from upcycle.task import Task
 
 VOTE_TEMPERATURE = 0.7
 _PROMPT_CHARS = 24_000
+_DATASET_CHARS = 1_500
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"ranking": {"type": "array", "items": {"type": "string"}}, "none": {"type": "boolean"}},
@@ -85,7 +86,7 @@ async def _vote(prompt: str, model: Model, sample: int) -> dict[str, Any] | None
 
 def _prompt(task: Task, names: dict[str, Hit]) -> str:
     # The room is shared evenly, so that a long card cannot push the others out.
-    room = _PROMPT_CHARS // max(1, len(names))
+    room = min(_DATASET_CHARS, _PROMPT_CHARS // max(1, len(names)))
     shown = "\n".join(f'<dataset id="{name}">\n{_show(hit, room)}\n</dataset>' for name, hit in names.items())
     here = Path(__file__).parent
     return fill(here, "rerank", datasets=shown, task=show_task(task), ids=", ".join(names))

@@ -64,18 +64,27 @@ def tried(wanted: Wanted, program: Program, records: Sequence[Record]) -> Tried:
 
 def score(wanted: Wanted, offer: Offer, card: Any, plan: Plan, fits: float, *, seed: int) -> ScoredPlan:
     """Score one plan; `fits` is how far the source is about what the task is about."""
-    if plan.needs_model:
-        parts = {"domain": fits, "columns": _columns(plan, offer), "context": _context(plan, offer)}
-    else:
-        parts = _measured(wanted, tried(wanted, compile_plan(plan, seed=seed), offer.records))
-        parts |= {"domain": fits, "columns": _columns(plan, offer), "context": _context(plan, offer)}
-        parts["options"] = 0.85 if any(isinstance(step, SampleOption) for step in plan.steps) else 1.0
+    parts = _measured(wanted, tried(wanted, compile_plan(plan, seed=seed), offer.records))
+    parts |= {"domain": fits, "columns": _columns(plan, offer), "context": _context(plan, offer)}
+    parts["options"] = 0.85 if any(isinstance(step, SampleOption) for step in plan.steps) else 1.0
     total = 1.0
     for value in parts.values():
         total *= value
     low = sorted(parts.items(), key=lambda pair: pair[1])[:3]
     why = ", ".join(f"{name} {value:.2f}" for name, value in low if value < 1) or "fits in every part"
     return ScoredPlan(plan, round(total, 4), {name: round(value, 4) for name, value in parts.items()}, why)
+
+
+def score_made(wanted: Wanted, offer: Offer, plan: Plan, fits: float, found: Tried) -> float:
+    """Score of a plan that asks a model, from what its pilot made.
+
+    What a model wrote has no column to speak for it; in the middle of the scale it neither gains nor loses by that.
+    """
+    parts = {**_measured(wanted, found), "domain": fits, "context": _context(plan, offer), "written": 0.85}
+    total = 1.0
+    for value in parts.values():
+        total *= value
+    return round(total, 4)
 
 
 def _measured(wanted: Wanted, found: Tried) -> dict[str, float]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from upcycle.methods.datatune.candidates import propose, with_filters
 from upcycle.methods.datatune.columns import offer_of
+from upcycle.methods.datatune.execute import Made
 from upcycle.methods.datatune.plans import Plan
-from upcycle.methods.datatune.scores import ScoredPlan, domain, score
+from upcycle.methods.datatune.scores import ScoredPlan, Tried, domain, score, score_made
 from upcycle.methods.datatune.wanted import wanted_by
 from upcycle.records import Record
 from upcycle.task import Task
@@ -53,7 +54,16 @@ def _order(scored: ScoredPlan) -> tuple[float, int, str]:
     return -scored.score, len(scored.plan.steps), scored.plan.sha()
 
 
-def resemblance(task: Task, plan: Plan, card: Any, sample: Sequence[Record], *, seed: int = 0) -> float:
-    """The score of any plan, so that a model's plan can be compared with one that was searched for."""
+def resemblance(
+    task: Task, plan: Plan, card: Any, sample: Sequence[Record], made: Sequence[Made], failed: int, *, seed: int = 0
+) -> float:
+    """The score of a plan that asked a model, from what it made, so that it can be compared with one searched for.
+
+    Args:
+        made: examples of its pilot; `failed` more records became none.
+    """
     offer = offer_of(card, sample)
-    return score(wanted_by(task), offer, card, plan, domain(task, card, offer), seed=seed).score
+    fits = domain(task, card, offer)
+    if not plan.needs_model:
+        return score(wanted_by(task), offer, card, plan, fits, seed=seed).score
+    return score_made(wanted_by(task), offer, plan, fits, Tried(tuple(made), 0, failed))

@@ -8,7 +8,7 @@ step that needs no model already can.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -93,7 +93,7 @@ class Transform:
 
     async def rows(
         self, records: Iterable[Record], *, needed: Callable[[], int], at_once: int, min_yield: float = 0.0
-    ) -> AsyncIterator[Example | Dropped]:
+    ) -> AsyncGenerator[Example | Dropped, None]:
         """Examples and drops, until `needed()` is 0, the records end, or the yield stays below `min_yield`.
 
         Raises:
@@ -269,7 +269,7 @@ def _answer_schema(step: Llm) -> dict[str, Any]:
 
 
 def shuffled(records: Iterable[Record], seed: int) -> Iterator[Record]:
-    """Records in a seeded order, in flat memory: a window of 10,000 records (or 64 MB) from which each next one is drawn.
+    """Records in a seeded order, in flat memory: each next one is drawn from a window of 10,000 records (or 64 MB).
 
     Files are often sorted by label; a prefix of the file would be one-sided.
     """
