@@ -70,7 +70,7 @@ async def ask(model: Model, request: Request, *, check: Check | None = None, tri
         if attempt == tries:
             began = repr(completion.text[:80])
             told = f"{read.problem} ({tries} tries; the last reply began {began})"
-    raise RowError(RowKind.UNPARSEABLE, told, calls=tuple(calls))
+            raise RowError(RowKind.UNPARSEABLE, told, calls=tuple(calls))
         cut = asked.max_tokens if completion.finish == "length" else 0
         asked = _again(request, attempt, read.problem, cut=cut)
     raise ValueError("tries must be at least 1")
