@@ -47,7 +47,9 @@ def show_fields(fields: Mapping[str, object], *, chars: int = 400) -> str:
     shown = {
         name: cut(value, chars) if isinstance(value, str) else _cut_list(value, chars) for name, value in fields.items()
     }
-    return orjson.dumps(shown, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    text = orjson.dumps(shown, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    # JSON may escape a slash, so a record cannot close the tag it stands in.
+    return text.replace("</", "<\\/")
 
 
 def cut(text: str, chars: int) -> str:

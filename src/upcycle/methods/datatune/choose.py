@@ -181,8 +181,10 @@ async def _best_plan(
     run.tell("pilot", "tried", source=hit.card.id, kept=len(best.examples), tried=best.tried, score=best.score,
              paid=best.plan.needs_model, rivals=len(pilots))  # fmt: skip
     if best.score <= 0 or (best.plan.needs_model and best.rate() < settings.min_yield):
-        run.tell(STAGE, "source dropped", source=hit.card.id,
-                 reason=f"its pilot kept {len(best.examples)} of {best.tried} records")  # fmt: skip
+        why = f"its pilot kept {len(best.examples)} of {best.tried} records"
+        if best.rate() >= settings.min_yield:
+            why = "what its plan makes does not resemble the demonstrations"
+        run.tell(STAGE, "source dropped", source=hit.card.id, reason=why)
         return None
     per = max(1, best.tried)
     return Chosen(hit.source, best.plan, best.score, best.rate(), best.tokens / per, best.cost_micro / per)

@@ -15,7 +15,7 @@ from upcycle.methods.datatune.columns import Offer, input_prior, output_prior
 from upcycle.methods.datatune.execute import Made, Program, Skip, compile_plan
 from upcycle.methods.datatune.plans import Plan
 from upcycle.methods.datatune.shapes import language_of, likeness, same_script, shape
-from upcycle.methods.datatune.steps import SampleOption, places
+from upcycle.methods.datatune.steps import PickOption, SampleOption, places
 from upcycle.methods.datatune.values import same
 from upcycle.methods.datatune.wanted import Wanted
 from upcycle.records import Record
@@ -40,7 +40,14 @@ class Tried(NamedTuple):
     failed: int
 
 
-_PLANNED = ("filter:", "map-label:", "strip-opening:", "sample-option: too few other values differ")
+_PLANNED = (
+    "filter:",
+    "check-solution:",
+    "clause:",
+    "map-label:",
+    "strip-opening:",
+    "sample-option: too few other values differ",
+)
 
 
 def tried(wanted: Wanted, program: Program, records: Sequence[Record]) -> Tried:
@@ -81,10 +88,21 @@ def score_made(wanted: Wanted, offer: Offer, plan: Plan, fits: float, found: Tri
     What a model wrote has no column to speak for it; in the middle of the scale it neither gains nor loses by that.
     """
     parts = {**_measured(wanted, found), "domain": fits, "context": _context(plan, offer), "written": 0.85}
+    if len(found.made) >= 2:
+        # A handful of rows need not show every label; that they are not all the same is what can be asked of them.
+        parts["variety"] = min(1.0, len({one.input for one in found.made}) / (0.5 * len(found.made)))
     total = 1.0
     for value in parts.values():
         total *= value
     return round(total, 4)
+
+
+def _option_steps(wanted: Wanted, plan: Plan) -> float:
+    if any(isinstance(step, SampleOption) for step in plan.steps):
+        return 0.85
+    # A question written for its options often cannot be answered without them.
+    picks = any(isinstance(step, PickOption) for step in plan.steps)
+    return 0.45 if picks and wanted.contract.kind != Kind.CHOICE else 1.0
 
 
 def _measured(wanted: Wanted, found: Tried) -> dict[str, float]:
