@@ -195,7 +195,7 @@ def _named(
                     if path not in into:
                         into.append(path)
         if found:
-            yield config, {split: tuple(files) for split, files in found.items()}
+            yield config, _ordered(found) if None in splits else {name: tuple(files) for name, files in found.items()}
 
 
 def _matching(folder: Path, glob: str, left_out: list[LeftOut]) -> list[Path]:
