@@ -26,7 +26,7 @@ from upcycle.sources.words import Term, query_terms, stem, terms, words
 _WEIGHTS = {"name": 1.0, "about": 2.0, "columns": 1.2, "tags": 0.8, "rows": 0.7}
 _OTHER_FIELDS = 0.1
 _DENSE_WEIGHT = 0.7
-_OTHER_LANGUAGE = 1.5
+_OTHER_LANGUAGE = 2.5
 _MATCHES = 2000
 _ROW_CHARS = 1200
 _ABOUT_CHARS = 4000
