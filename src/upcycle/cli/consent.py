@@ -22,11 +22,14 @@ async def agree(config: BuildConfig, *, yes: bool) -> None:
     Raises:
         ConfigError: the user said no, or there is no terminal to ask on.
     """
-    from upcycle.llm.connect import choose
+    from upcycle.llm.connect import NoModelError, choose
 
     if yes or config.model.executor is not None:
         return
-    choice = await choose(None, base_url=config.model.base_url)
+    try:
+        choice = await choose(None, base_url=config.model.base_url)
+    except NoModelError:
+        return  # the build says so, and goes on with what needs none
     if choice is None or choice.asked_for or not choice.paid:
         return
     told = (

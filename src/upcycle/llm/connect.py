@@ -41,6 +41,10 @@ _USUAL = {"openai": "gpt-4.1-mini", "anthropic": "claude-haiku-4-5"}
 _PROBE_S = 1.0
 
 
+class NoModelError(ConfigError):
+    """Nobody named a model and none was found; what needs no model can still be done."""
+
+
 class Choice(NamedTuple):
     """A model that was chosen.
 
@@ -145,7 +149,7 @@ async def _on_this_machine(ports: Sequence[int]) -> Choice:
         return _embedded(
             "smollm2", f"{why}; it shows the machinery, not the quality of a served model", asked_for=False
         )
-    raise ConfigError(
+    raise NoModelError(
         "no model was named, no key is set, no server answers on this machine and the embedded model is not fetched;"
         f" give --model ({FORMS}) or run: upcycle models fetch smollm2"
     )

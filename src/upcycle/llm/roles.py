@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from upcycle.config import BuildConfig
 from upcycle.errors import StaleRunError
-from upcycle.llm.connect import Choice, choose, open_model, price_of
+from upcycle.llm.connect import Choice, NoModelError, choose, open_model, price_of
 from upcycle.llm.model import Model
 from upcycle.run import Run
 
@@ -40,14 +40,18 @@ async def open_models(config: BuildConfig, run: Run) -> AsyncIterator[Roles]:
         StaleRunError: the run was made with another model.
     """
     choices: dict[str, Choice | None] = {}
+    why = "only what needs no model is done"
     for role in ("planner", "executor", "judge"):
-        choices[role] = await choose(getattr(config.model, role), base_url=config.model.base_url)
+        try:
+            choices[role] = await choose(getattr(config.model, role), base_url=config.model.base_url)
+        except NoModelError as error:
+            choices[role], why = None, f"{error}; until then only what needs no model is done"
     _same_as_before(choices, run)
     prices = Path(config.prices) if config.prices else None
     opened: dict[Choice, Model] = {}
     for choice in dict.fromkeys(choices.values()):
         if choice is None:
-            run.tell("model", "chosen", name="none", why="only what needs no model is done")
+            run.tell("model", "chosen", name="none", why=why)
             continue
         run.tell("model", "chosen", name=choice.name, why=choice.why, endpoint=choice.endpoint)
         opened[choice] = open_model(
