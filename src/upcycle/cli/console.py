@@ -79,7 +79,7 @@ def _bar() -> Iterator[Listener]:
             if event.kind == "progress":
                 if not rows:
                     rows.append(progress.add_task("examples", total=event.data["wanted"], cost=""))
-                progress.update(rows[0], completed=event.data["kept"], cost=_cost(event.data))
+                progress.update(rows[0], completed=event.data["kept"], cost=_cost(event.data).removeprefix(", "))
             elif (text := sentence(event)) is not None:
                 progress.console.print(text, highlight=False, markup=False)
 
