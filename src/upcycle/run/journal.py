@@ -152,12 +152,11 @@ class Journal:
         found = self._db.execute("SELECT rowid FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
         return np.fromiter((number for (number,) in found), dtype=np.int64)
 
-    def values_at(self, numbers: Sequence[int]) -> list[Any]:
-        """Values of the rows with these numbers, in this order."""
+    def texts_at(self, numbers: Sequence[int]) -> list[str]:
+        """Values of the rows with these numbers as JSON text, in this order."""
         marks = ",".join("?" * len(numbers))
-        found = self._db.execute(f"SELECT rowid, value FROM rows WHERE rowid IN ({marks})", tuple(numbers))
-        values = {number: _value(text) for number, text in found}
-        return [values[number] for number in numbers]
+        texts = dict(self._db.execute(f"SELECT rowid, value FROM rows WHERE rowid IN ({marks})", tuple(numbers)))
+        return [texts[number] for number in numbers]
 
     def counts(self, stage: str) -> dict[str, int]:
         """How many rows of a stage ended in each kind."""
