@@ -232,13 +232,14 @@ def test_sentences_end_where_a_reader_ends_them() -> None:
 
 
 def test_a_clause_loses_its_capital_unless_it_opens_with_a_name() -> None:
-    known = {"water", "rose"}.__contains__
-    assert values.lower_first("Water flowed", known) == "water flowed"
-    assert values.lower_first("The man ran", known) == "the man ran"
-    assert values.lower_first("I ran", known) == "I ran"
-    assert values.lower_first("I've run", known) == "I've run"
-    assert values.lower_first("Tom ran", known) == "Tom ran"
-    assert values.lower_first("NASA ran", known) == "NASA ran"
+    known, named = {"water", "rose"}.__contains__, {"Tom"}.__contains__
+    assert values.lower_first("Water flowed", known, named) == "water flowed"
+    assert values.lower_first("The man ran", known, named) == "the man ran"
+    assert values.lower_first("I ran", known, named) == "I ran"
+    assert values.lower_first("I've run", known, named) == "I've run"
+    assert values.lower_first("Tom ran", known, named) == "Tom ran"
+    assert values.lower_first("NASA ran", known, named) == "NASA ran"
+    assert values.lower_first("Visby burned", known, named) is None
 
 
 def test_cause_and_effect_are_put_in_order() -> None:

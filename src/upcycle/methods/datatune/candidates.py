@@ -18,6 +18,7 @@ from upcycle.methods.datatune.plans import Plan
 from upcycle.methods.datatune.steps import (
     After,
     Before,
+    CheckSolution,
     Clause,
     DocstringSplit,
     Filter,
@@ -28,6 +29,7 @@ from upcycle.methods.datatune.steps import (
     MapLabel,
     OptionsFrom,
     OrderByDirection,
+    PickOption,
     PickSentence,
     SampleOption,
     ShuffleOptions,
@@ -41,6 +43,7 @@ from upcycle.methods.datatune.wanted import Wanted
 _FEW = 6
 _ANSWERS = frozenset(("answer", "answers", "target", "targets", "output", "outputs", "reference", "references"))
 _MOST_LABELS = 60
+_DOCSTRING_PARTS = ("\n\n", ">>>", "\nExample", "\nArg", "\nParam", "\nReturns:", "\n:", "\n@", "e.g.")
 _DELIMITERS = ("####", "The answer is", "the answer is", "Answer:", "answer:", "answer is", "\\boxed{")
 
 
@@ -225,7 +228,7 @@ def _sentences_wanted(wanted: Wanted) -> bool:
 
 
 def _first_sentence(name: str) -> tuple[Step, ...]:
-    return Before(field=name, into="wording", delimiters=("\n\n", ">>>")), PickSentence(field="wording", index=0)
+    return Before(field=name, into="wording", delimiters=_DOCSTRING_PARTS), PickSentence(field="wording", index=0)
 
 
 def _styled(wanted: Wanted, name: str) -> tuple[Step, ...]:
@@ -249,7 +252,7 @@ def _grow(opening: str, texts: list[str], total: int, found: list[str]) -> None:
     if not nexts or len(opening.split()) > 8:
         return
     top = nexts.most_common(1)[0][1]
-    if len(nexts) >= 5 and top < 0.55 * len(texts):
+    if len(nexts) >= 5 and top < 0.7 * len(texts):
         if opening.count(" ") >= 2:
             found.append(opening)
         return
@@ -298,6 +301,9 @@ def _relations(wanted: Wanted, offer: Offer, card: Any) -> Iterator[Plan]:
         first, second = relation.roles
         swapped = relation.template.replace("{" + first + "}", "\0").replace("{" + second + "}", "{" + first + "}")
         written: tuple[Step, ...] = (
+            # In the right statement a pronoun would come before what it stands for, in the wrong one after it:
+            # a reader could tell them apart by that alone.
+            *(Filter(field=role, not_matches=_NO_CLAUSE) for role in relation.roles),
             *(Clause(field=role, into=f"{role}_opening", first="upper") for role in relation.roles),
             *(
                 Clause(field=role, into=f"{role}_within", first="lower" if relation.lower_second else "keep")
@@ -310,6 +316,9 @@ def _relations(wanted: Wanted, offer: Offer, card: Any) -> Iterator[Plan]:
         )
         for way in _inputs(wanted, offer):
             yield _plan(card, (*steps, *written), way.template, "{right}", "options")
+
+
+_NO_CLAUSE = r"(?i)^\W*(he|she|it|they|this|that|these|those)\b|[?!]|\bthus\b"
 
 
 def _placed(template: str, opening: str, within: str) -> str:
@@ -394,20 +403,37 @@ def _share(texts: Sequence[str], test: Any) -> float:
     return sum(bool(test(text)) for text in texts) / len(texts) if texts else 0.0
 
 
-def with_filters(plan: Plan, wanted: Wanted) -> Plan:
+_SOLUTIONS = frozenset(("rationale", "solution", "explanation", "reasoning"))
+
+
+def _solution(wanted: Wanted, offer: Offer) -> str | None:
+    """The column with worked solutions, where answers are numbers."""
+    if wanted.output.shares.get("digit", 0) < 0.6 or wanted.contract.kind not in (Kind.CHOICE, Kind.NUMBER):
+        return None
+    named = [c for c in offer.columns.values() if c.named & _SOLUTIONS and c.is_text and c.shape.words >= 8]
+    return named[0].name if named else None
+
+
+def with_filters(plan: Plan, wanted: Wanted, offer: Offer) -> Plan:
     """The plan with the checks its kind of task needs before a row may be called right."""
     filters: list[Step] = []
     output = plan.output.strip("{}")
     drawn = [at for at, step in enumerate(plan.steps) if isinstance(step, SampleOption)]
     if wanted.contract.kind != Kind.CHOICE and any(step.do == "pick-option" for step in plan.steps):
         filters += [Filter(field=name, not_matches=_ABOUT_OPTIONS) for name in _fields(plan.input)]
+    question, solution = _fields(plan.input), _solution(wanted, offer)
+    pick = next((step for step in plan.steps if isinstance(step, PickOption)), None)
+    if pick and solution and len(question) == 1:
+        key = pick.key if pick.by == "letter" else None
+        filters.append(CheckSolution(question=question[0], answer=output, solution=solution, key=key))
     if wanted.input.shares.get("python", 0) > 0.6:
         filters += [Filter(field=name, parses="python") for name in _fields(plan.input)]
         if _sentences_wanted(wanted) and plan.output == "{wording}":
             few = max(3, min(len(text.split()) for text in wanted.outputs) // 2)
+            says = "action" if wanted.contract.language in (None, "en") else None
             many = 3 * max(len(text.split()) for text in wanted.outputs)
             filters += [
-                Filter(field=output, min_words=few, max_words=many, not_matches=NO_DESCRIPTION),
+                Filter(field=output, min_words=few, max_words=many, says=says, not_matches=NO_DESCRIPTION),
                 *(Filter(field=output, not_in=name) for name in _fields(plan.input)),
             ]
     if not filters:
@@ -421,8 +447,7 @@ def _fields(template: str) -> list[str]:
 
 
 NO_DESCRIPTION = (
-    r"(?i)^(see\b|internal|deprecated|undocumented|private|same as|like\b|as\b|alias|todo|fixme|xxx|note\b|helper"
-    r"|tests?\b|not implemented|\S+\([^)]*\)\s*(->|:|$)|\S+ ?->|@|:)"
-    r"|\b(deprecated|override|overridden|base class|subclass(es)?|don't use|do not use|this (method|function))\b"
-    r"|[:,;]$|\.\.\.$"
+    r"(?i)^(see\b|internal|private|tests?\b|(write|create|implement) (a|the) (\w+ )?function|override)"
+    r"|\b(deprecated|overridden|base class|subclass(es)?|don't use|do not use|this (method|function))\b"
+    r"|\b(kata|your task|you (are|have|will))\b|[:,;]$|\.\.\.$| (to|the|a|of)\.$"
 )

@@ -9,8 +9,9 @@ that a row is the same whatever the order, the workers or the resumes.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
 from typing import Any, NamedTuple
@@ -91,20 +92,28 @@ class Program:
         """The pool of a source: a seeded sample of at most 5,000 values, from its first 20,000 records."""
         if not self.needs_pool:
             return EMPTY
-        drawn: dict[str, list[str]] = {}
-        words: set[str] = set()
+        kept: list[Record] = []
+        lower: Counter[str] = Counter()
+        upper: Counter[str] = Counter()
         random = Random(f"{self.seed}/{self.plan.source}/pool")
-        lower = any(isinstance(step, Clause) and step.first == "lower" for step in self.plan.steps)
+        spelled = any(isinstance(step, Clause) and step.first == "lower" for step in self.plan.steps)
         for seen, record in enumerate(islice(records, _POOL_READS), 1):
-            if not self.plan.takes(record.config, record.split):
-                continue
-            if lower and len(words) < 200_000:
-                words.update(_lower_words(record))
-            for name, value in self._poured(record).items():
-                _keep_one(drawn.setdefault(name, []), value, seen, random)
-        return Pool({name: tuple(found) for name, found in drawn.items()}, frozenset(words))
+            if self.plan.takes(record.config, record.split):
+                _keep_one(kept, record, seen, random)
+                if spelled:
+                    _count_words(record, lower, upper)
+        spellings = Pool(
+            words=frozenset(word for word, count in lower.items() if count > 2 * upper[word]),
+            names=frozenset(word.capitalize() for word, count in upper.items() if count > 2 * lower[word]),
+        )
+        drawn: dict[str, list[str]] = {}
+        for record in kept:
+            for name, value in self._poured(record, spellings).items():
+                if value:
+                    drawn.setdefault(name, []).append(value)
+        return replace(spellings, drawn={name: tuple(found) for name, found in drawn.items()})
 
-    def _poured(self, record: Record) -> dict[str, str]:
+    def _poured(self, record: Record, spellings: Pool) -> dict[str, str]:
         # Wrong answers must have been through the same steps as the right one, so the steps before are run.
         fields = Fields(f"{record.source}/{record.ref}", dict(record.fields))
         draw = Draw(f"{self.seed}/{fields.ref}")
@@ -112,7 +121,7 @@ class Program:
         for _, step, apply in self._first:
             if isinstance(step, SampleOption):
                 poured[step.field] = values.text_of(fields.values.get(step.field)).strip()
-            elif apply(fields.values, draw, EMPTY) is not None:
+            elif apply(fields.values, draw, spellings) is not None:
                 break
         return poured
 
@@ -179,19 +188,20 @@ def _wants_pool(step: Step) -> bool:
     return isinstance(step, SampleOption) or (isinstance(step, Clause) and step.first == "lower")
 
 
-def _keep_one(kept: list[str], value: str, seen: int, random: Random) -> None:
-    if not value:
-        return
+def _keep_one(kept: list[Record], record: Record, seen: int, random: Random) -> None:
     if len(kept) < _POOL_SIZE:
-        kept.append(value)
+        kept.append(record)
     elif (place := random.randrange(seen)) < _POOL_SIZE:
-        kept[place] = value
+        kept[place] = record
 
 
-_LOWER = re.compile(r"(?<![\w'’])[a-z][\w'’]*")
+_LOWER = re.compile(r"(?<![\w'’])[a-z]+(?![\w'’])")
+_INSIDE = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+(?!\w)")
 
 
-def _lower_words(record: Record) -> Iterable[str]:
+def _count_words(record: Record, lower: Counter[str], upper: Counter[str]) -> None:
+    """Which words stand in lower case, and which with a capital though no sentence opens there."""
     for value in record.fields.values():
         if isinstance(value, str):
-            yield from _LOWER.findall(value[:2_000])
+            lower.update(_LOWER.findall(value[:2_000]))
+            upper.update(word.lower() for word in _INSIDE.findall(value[:2_000]))

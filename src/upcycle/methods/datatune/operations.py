@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 
 from upcycle.contract import parses
 from upcycle.methods.datatune import values
+from upcycle.methods.datatune.actions import says_action
+from upcycle.methods.datatune.solutions import contradiction
 from upcycle.methods.datatune.steps import (
     PLACE,
     After,
     Before,
+    CheckSolution,
     Clause,
     DocstringSplit,
     Filter,
@@ -48,6 +51,7 @@ class Pool:
 
     drawn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     words: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
 
 
 EMPTY = Pool()
@@ -171,6 +175,8 @@ def _conditions(step: Filter) -> list[Condition]:
         tests.append(lambda t, f: f"stands in {other!r}" if _contained(t, values.text_of(f.get(other))) else None)
     if step.parses == "python":
         tests.append(lambda t, f: None if parses(t) else "is not Python")
+    if step.says == "action":
+        tests.append(lambda t, f: None if says_action(t) else "does not open with what is done")
     return tests
 
 
@@ -325,6 +331,16 @@ def _before(step: Before, _: int) -> Apply:
     return _on_text(step, lambda text, pool: values.before(text.strip(), step.delimiters), "opens with a delimiter")
 
 
+def _check_solution(step: CheckSolution, _: int) -> Apply:
+    def apply(fields: dict[str, Any], draw: Draw, pool: Pool) -> str | None:
+        question, answer, solution = (
+            values.text_of(fields.get(name)) for name in (step.question, step.answer, step.solution)
+        )
+        return contradiction(question, answer, solution, values.text_of(fields.get(step.key)) if step.key else "")
+
+    return apply
+
+
 def _item(step: Item, _: int) -> Apply:
     def apply(fields: dict[str, Any], draw: Draw, pool: Pool) -> str | None:
         found = fields.get(step.field)
@@ -378,10 +394,10 @@ def _clause(step: Clause, _: int) -> Apply:
         elif step.stop == "add" and text[-1] not in ".!?":
             text += "."
         if step.first == "lower":
-            return values.lower_first(text, pool.words.__contains__)
+            return values.lower_first(text, pool.words.__contains__, pool.names.__contains__)
         return values.upper_first(text) if step.first == "upper" else text
 
-    return _on_text(step, change, "is empty")
+    return _on_text(step, change, "opens with a word that may be a name")
 
 
 def _order_by_direction(step: OrderByDirection, _: int) -> Apply:
@@ -421,6 +437,7 @@ _BUILDERS: Mapping[type, Callable[[Any, int], Apply]] = {
     StripOpening: _strip_opening,
     DocstringSplit: _docstring_split,
     Join: _join,
+    CheckSolution: _check_solution,
     Clause: _clause,
     OrderByDirection: _order_by_direction,
     Llm: _not_here,

@@ -73,7 +73,7 @@ def score(wanted: Wanted, offer: Offer, card: Any, plan: Plan, fits: float, *, s
     """Score one plan; `fits` is how far the source is about what the task is about."""
     parts = _measured(wanted, tried(wanted, compile_plan(plan, seed=seed), offer.records))
     parts |= {"domain": fits, "columns": _columns(plan, offer), "context": _context(plan, offer)}
-    parts["options"] = 0.85 if any(isinstance(step, SampleOption) for step in plan.steps) else 1.0
+    parts["options"] = _option_steps(wanted, plan)
     total = 1.0
     for value in parts.values():
         total *= value

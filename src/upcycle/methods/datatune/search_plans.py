@@ -40,7 +40,7 @@ def search_plans(task: Task, card: Any, sample: Sequence[Record], *, seed: int, 
     fits = domain(task, card, offer)
     found: dict[str, ScoredPlan] = {}
     for number, plan in enumerate(propose(wanted, offer, card)):
-        plan = with_filters(plan, wanted)
+        plan = with_filters(plan, wanted, offer)
         if number >= _MOST:
             break
         if plan.sha() not in found:

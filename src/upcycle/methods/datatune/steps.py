@@ -107,6 +107,7 @@ class Filter(_Step):
     not_matches: str | None = None
     not_in: str | None = Field(None, description="Another field that must not contain this one's text.")
     parses: Literal["python"] | None = None
+    says: Literal["action"] | None = Field(None, description="action: the text opens with what something does.")
 
     @field_validator("matches", "not_matches")
     @classmethod
@@ -272,6 +273,22 @@ class Clause(_OneField):
     stop: Literal["keep", "drop", "add"] = Field("drop", description="What becomes of the final full stop.")
 
 
+class CheckSolution(_Step):
+    """Keep the record only when its worked solution does not contradict its answer."""
+
+    do: Literal["check-solution"] = "check-solution"
+    question: str
+    answer: str
+    solution: str
+    key: str | None = Field(None, description="Field with the letter of the right option.")
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.question, self.answer, self.solution, *([self.key] if self.key else []))
+
+    def writes(self) -> tuple[str, ...]:
+        return ()
+
+
 class OrderByDirection(_Step):
     """Give two fields their roles: `into` is (cause, effect), or (earlier, later).
 
@@ -325,6 +342,7 @@ Step = Annotated[
     | StripOpening
     | DocstringSplit
     | Join
+    | CheckSolution
     | Clause
     | OrderByDirection
     | Llm,

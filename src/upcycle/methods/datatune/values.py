@@ -153,27 +153,28 @@ _FUNCTION = """
 a an the this that these those my your his her its our their he she it we they you there some many
 most several all both each every no one two three four five six seven eight nine ten people in on at
 after before when while because since as if although during by for from with without to of and but
-or so not what who
+or so not what who everyone everybody someone somebody nobody everything something anyone
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION.split())
 
 
-def lower_first(text: str, is_word: Callable[[str], bool]) -> str:
-    """The text with a small first letter, unless its first word is a name, an acronym or "I".
+def lower_first(text: str, is_word: Callable[[str], bool], is_name: Callable[[str], bool]) -> str | None:
+    """The text with a small first letter, unless its first word is a name, an acronym or "I"; None where unsure.
 
-    `is_word` says whether a word is known in lower case: then its capital came from opening the sentence.
+    Args:
+        is_word: whether a word (in lower case) is known without a capital: then its capital came from the sentence.
+        is_name: whether a word is known with a capital inside sentences.
     """
     found = re.match(r"[\W_]*([\w'’-]+)", text)
-    if not found:
+    if not found or not found[1][0].isupper():
         return text
-    word = found[1]
-    bare = re.sub(r"['’](s|re|ve|d|ll|m|t)$", "", word)
+    bare = re.sub(r"['’](s|re|ve|d|ll|m|t)$", "", found[1])
     if bare == "I" or (len(bare) > 1 and not bare[1:].islower()):
         return text
     if bare.lower() in _FUNCTION_WORDS or is_word(bare.lower()):
         at = found.start(1)
         return text[:at] + text[at].lower() + text[at + 1 :]
-    return text
+    return text if is_name(bare) else None
 
 
 def upper_first(text: str) -> str:
