@@ -86,10 +86,19 @@ def test_a_journal_of_another_release_is_refused_in_a_sentence(tmp_path: Path):
 
 
 def test_a_run_made_with_other_settings_is_refused_with_what_changed(tmp_path: Path):
-    Run.open(tmp_path / "x", {"task": {"instruction": "a"}, "seed": 0}).close()
+    with Run.open(tmp_path / "x", {"task": {"instruction": "a"}, "seed": 0}) as run:
+        run.journal.row("transform", "first", state="kept", kind="ok", value={"a": 1})
     with pytest.raises(StaleRunError, match=r"seed: 0 -> 1; task.instruction: a -> b"):
         Run.open(tmp_path / "x", {"task": {"instruction": "b"}, "seed": 1})
     Run.open(tmp_path / "x", {"task": {"instruction": "a"}, "seed": 0}).close()
+
+
+def test_a_run_in_which_nothing_was_made_takes_other_settings(tmp_path: Path):
+    Run.open(tmp_path / "x", {"sources": ["tpyo"]}).close()
+    with Run.open(tmp_path / "x", {"sources": ["typo"]}) as run:
+        run.journal.row("transform", "first", state="kept", kind="ok", value={"a": 1})
+    with pytest.raises(StaleRunError, match="tpyo"):
+        Run.open(tmp_path / "x", {"sources": ["tpyo"]})
 
 
 def test_a_folder_that_is_no_run_is_not_written_into(tmp_path: Path):

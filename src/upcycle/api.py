@@ -78,9 +78,11 @@ def read_gold_of(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_task_file(task: object) -> bool:
-    """Whether this names a task file: a path that exists, or one that ends like one."""
+    """Whether this names a task file: a path that exists (a folder is refused where it is read), or ends like one."""
     text = str(task)
-    return text.endswith((".yaml", ".yml", ".json")) or ("\n" not in text and len(text) < 240 and Path(text).is_file())
+    return text.endswith((".yaml", ".yml", ".json")) or (
+        "\n" not in text and 0 < len(text.encode()) < 240 and Path(text).exists()
+    )
 
 
 def _demonstrations(examples: Examples) -> tuple[Demonstration, ...]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from upcycle.budget import Budget, parse_budget
 from upcycle.contract import Contract
@@ -56,6 +56,20 @@ class Methods(_Section):
     datatune: Datatune | None = Datatune()
 
 
+def _known_splits(value: dict[str, float]) -> dict[str, float]:
+    if set(value) - {"train", "validation", "test"} or "train" not in value:
+        raise ValueError("split names train, and may name validation and test")
+    if any(share <= 0 for share in value.values()):
+        raise ValueError("every split needs a share above 0")
+    return value
+
+
+Split = Annotated[dict[str, float], AfterValidator(_known_splits)]
+"""Split to share of the rows."""
+
+Licence = Literal["permissive", "any"]
+
+
 class BuildConfig(_Section):
     """Everything about a build that is not the task itself."""
 
@@ -64,23 +78,14 @@ class BuildConfig(_Section):
     sources: tuple[str, ...] = ()
     model: Models = Models()
     budget: Budget = Budget()
-    licence: str = Field("any", pattern="^(permissive|any)$")
+    licence: Licence = "any"
     languages: tuple[str, ...] = ()
-    split: dict[str, float] = Field(default_factory=lambda: {"train": 1.0})
+    split: Split = Field(default_factory=lambda: {"train": 1.0})
     concurrency: int = Field(32, ge=1, le=4096)
     rpm: int | None = Field(None, ge=1, description="Most requests a minute.")
     tpm: int | None = Field(None, ge=1, description="Most tokens a minute.")
     prices: str | None = Field(None, description="A prices.yaml for models nobody lists.")
     seed: int = 0
-
-    @field_validator("split")
-    @classmethod
-    def _known_splits(cls, value: dict[str, float]) -> dict[str, float]:
-        if set(value) - {"train", "validation", "test"} or "train" not in value:
-            raise ValueError("split names train, and may name validation and test")
-        if any(share <= 0 for share in value.values()):
-            raise ValueError("every split needs a share above 0")
-        return value
 
     def identity(self) -> dict[str, Any]:
         """The settings that make a run what it is; more rows, budget or other concurrency only continue it."""
@@ -98,29 +103,28 @@ class TaskFile(_Section):
     gold_source: str | None = None
     metric: str | None = None
     language: str | None = None
-    contract: dict[str, Any] = Field(default_factory=dict)
+    contract: Contract = Contract()
     rows: int | None = Field(None, ge=1)
-    methods: dict[str, dict[str, Any]] | list[str] | None = None
+    methods: Methods | list[str] | None = None
     sources: tuple[str, ...] = ()
     model: str | Models | None = None
     base_url: str | None = None
     budget: str | Budget | None = None
-    licence: str | None = None
-    split: dict[str, float] | None = None
-    concurrency: int | None = None
+    licence: Licence | None = None
+    split: Split | None = None
+    concurrency: int | None = Field(None, ge=1, le=4096)
     curation: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     evaluation: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = None
 
-    @field_validator("contract")
+    @field_validator("budget", mode="before")
     @classmethod
-    def _known_contract_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
-        unknown = set(value) - set(Contract.model_fields)
-        if unknown:
-            known = ", ".join(Contract.model_fields)
-            raise ValueError(f"unknown key {min(unknown)!r}; known keys: {known}")
-        return value
+    def _read_budget(cls, value: Any) -> Any:
+        try:
+            return parse_budget(value) if isinstance(value, str) else value
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("curation", "training", "evaluation")
     @classmethod
@@ -146,13 +150,13 @@ def load_task_file(path: Path) -> tuple[Task, dict[str, Any]]:
             file.instruction,
             name=file.name,
             demonstrations=demonstrations,
-            contract=file.contract,
+            contract=file.contract.model_dump(exclude_unset=True),
             metric=file.metric,
             language=file.language,
             gold=gold,
         )
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first(error)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     return task, _settings(file, path)
 
 
@@ -168,7 +172,7 @@ def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
     if file.base_url is not None:
         settings.setdefault("model", {})["base_url"] = file.base_url
     if file.budget is not None:
-        settings["budget"] = parse_budget(file.budget) if isinstance(file.budget, str) else file.budget
+        settings["budget"] = file.budget
     if file.methods is not None:
         settings["methods"] = _methods(file.methods)
     return settings
@@ -196,12 +200,13 @@ def json_schema() -> dict[str, Any]:
     return TaskFile.model_json_schema()
 
 
-def _methods(given: Mapping[str, dict[str, Any]] | list[str]) -> dict[str, Any]:
-    named = {name: {} for name in given} if isinstance(given, list) else dict(given)
-    for name in named:
+def _methods(given: Methods | list[str]) -> dict[str, Any]:
+    if isinstance(given, Methods):
+        return given.model_dump(exclude_unset=True)
+    for name in given:
         if name not in Methods.model_fields:
             raise ConfigError(f"method {name!r} is not there; known methods: {', '.join(Methods.model_fields)}")
-    return named
+    return {name: {} for name in given}
 
 
 def _beside(path: Path, source: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from upcycle.contract import Contract, infer_contract, listed_options
 from upcycle.errors import ConfigError
@@ -87,18 +88,35 @@ def make_task(
     given = dict(contract or {})
     if given.get("labels") and "kind" not in given:
         given["kind"] = "label"
-    merged = Contract.model_validate({**inferred.model_dump(), **given})
-    task = Task(
-        name=name or slug(instruction),
-        instruction=" ".join(instruction.split()),
-        demonstrations=tuple(demonstrations),
-        contract=merged,
-        metric=metric,
-        language=merged.language,
-        gold=tuple(gold),
-    )
+    with _in_a_sentence(Contract, "contract."):
+        merged = Contract.model_validate({**inferred.model_dump(), **given})
+    with _in_a_sentence(Task):
+        task = Task(
+            name=name or slug(instruction),
+            instruction=" ".join(instruction.split()),
+            demonstrations=tuple(demonstrations),
+            contract=merged,
+            metric=metric,
+            language=merged.language,
+            gold=tuple(gold),
+        )
     _check_on_demonstrations(task)
     return task
+
+
+@contextmanager
+def _in_a_sentence(model: type[BaseModel], prefix: str = "") -> Iterator[None]:
+    """The first thing wrong with a value that is not from a file, as one `ConfigError` sentence."""
+    try:
+        yield
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = prefix + ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            raise ConfigError(f"unknown key {where!r}; known keys: {known}") from None
+        said = str(problem["msg"]).removeprefix("Value error, ")
+        raise ConfigError(f"{where}: {said}, not {str(problem['input'])[:60]!r}") from None
 
 
 def _check_on_demonstrations(task: Task) -> None:
@@ -120,6 +138,8 @@ def read_pairs(path: Path, what: str = "demonstrations") -> list[dict[str, Any]]
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{what}: {path} does not exist") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{what}: {path} is a folder; give a JSONL, JSON, CSV or TSV file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{what}: {path} cannot be read as UTF-8 text ({error})") from None
     rows = _rows_of(text, path, what)

@@ -42,6 +42,8 @@ def load_yaml(path: Path, model: type[M]) -> M:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder; give a task file, or the task in a sentence") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as UTF-8 text ({error})") from None
     return parse_yaml(text, model, str(path))

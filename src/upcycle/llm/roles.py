@@ -78,7 +78,7 @@ def _same_as_before(choices: dict[str, Choice | None], run: Run) -> None:
         f"{role} {choice.name} at {choice.endpoint}" if choice else f"{role} none" for role, choice in choices.items()
     )
     before = run.journal.meta("models")
-    if before is not None and before != told:
+    if before is not None and before != told and run.journal.holds_work():
         raise StaleRunError(
             f"{run.path} was made with another model ({before} -> {told}); nothing was overwritten: name the earlier"
             " one with --model, or use another folder"

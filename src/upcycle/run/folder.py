@@ -47,7 +47,7 @@ class Run:
         self.path = path
         self._listener = listener
         with boundary(f"{path}"):
-            path.mkdir(parents=True, exist_ok=True)
+            _make_folder(path)
         self._lock = _lock(path / "run.lock")
         try:
             self.journal = Journal(path / "run.db")
@@ -84,7 +84,8 @@ class Run:
     def _same_settings(self, settings: Mapping[str, Any]) -> None:
         now = orjson.loads(orjson.dumps(_flat(settings), option=orjson.OPT_SORT_KEYS, default=str))
         found = self.journal.meta("settings")
-        if found is None:
+        if found is None or not self.journal.holds_work():
+            # An attempt that came to nothing (a misspelled source, no model) must not occupy the folder.
             self.journal.set_meta("settings", orjson.dumps(now).decode())
             return
         before = orjson.loads(found)
@@ -128,6 +129,13 @@ def write_text(path: Path, text: str) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise ConfigError(f"{path} cannot be made a folder ({error.strerror}); give another with -o") from None
 
 
 def _lock(path: Path) -> Any:

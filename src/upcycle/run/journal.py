@@ -212,6 +212,15 @@ class Journal:
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
         self.commit()
 
+    def holds_work(self) -> bool:
+        """Whether anything was bought, decided or made: a call, a row, a plan; settings alone are none of these."""
+        return bool(
+            self._db.execute(
+                "SELECT EXISTS (SELECT 1 FROM calls) OR EXISTS (SELECT 1 FROM rows)"
+                " OR EXISTS (SELECT 1 FROM meta WHERE key NOT IN ('schema_version', 'settings', 'models'))"
+            ).fetchone()[0]
+        )
+
     # -- writing -------------------------------------------------------------------------------------------------
 
     def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
