@@ -4,15 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check fix bench clean
+.PHONY: setup demo test check fix bench lock clean
 
 setup: $(READY)
 
-# uv would bring CUDA builds of heavy packages; pip takes what the machine offers.
-$(READY): pyproject.toml
+# requirements.lock holds the versions everything was tested with; `make lock` renews it.
+$(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all-cpu]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+		--editable '.[all-cpu]' --group dev
 	touch $(READY)
 
 demo: $(READY)
@@ -38,6 +39,14 @@ bench: $(READY)
 	$(BIN)/python benchmarks/resume.py
 	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/footprint.py
+	$(BIN)/python benchmarks/six_tasks.py
+
+lock:
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable '.[all-cpu]' --group dev
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache
