@@ -43,12 +43,13 @@ def says_action(text: str) -> bool:
     """Whether the sentence opens with a verb that says what is done."""
     for opening in (_OPENING, _GIVEN):
         found = opening.match(text)
-        if found and _is_verb(found["first"].lower()) and found["second"].lower() not in _NOUN_AFTER:
+        if found and is_verb(found["first"].lower()) and found["second"].lower() not in _NOUN_AFTER:
             return True
     return False
 
 
-def _is_verb(word: str) -> bool:
+def is_verb(word: str) -> bool:
+    """Whether descriptions open with this word, as it is or with an s."""
     forms = [word]
     if word.endswith("s"):
         forms += [word[:-1], word.removesuffix("es"), word[:-3] + "y" if word.endswith("ies") else word]

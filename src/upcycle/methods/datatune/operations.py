@@ -217,7 +217,10 @@ def _strip_options(step: StripOptions, _: int) -> Apply:
 
 def _options_from(step: OptionsFrom, _: int) -> Apply:
     def apply(fields: dict[str, Any], draw: Draw, pool: Pool) -> str | None:
-        found = [" ".join(values.text_of(fields.get(name)).split()) for name in step.fields]
+        found: list[str] = []
+        for name in step.fields:
+            value = fields.get(name)
+            found += values.list_of(value) or [" ".join(values.text_of(value).split())]
         if not all(found):
             return "an option is empty"
         fields[step.into] = [*found, *step.texts]

@@ -36,6 +36,7 @@ class Picked(NamedTuple):
 
 def picked(offer: Offer) -> Iterator[Picked]:
     """Every way the sample allows to read options and a key."""
+    yield from _beside_wrong(offer)
     for steps, rows, used, labels in _option_lists(offer):
         stripped = [strip_options(row) if row else None for row in rows]
         counts = [len(row) for row in stripped if row]
@@ -47,6 +48,24 @@ def picked(offer: Offer) -> Iterator[Picked]:
                 continue
             pick = PickOption(options="options", key=column.name, by=by, labels=labels if by == "label" else None)
             yield Picked((*steps, pick), output_prior(column), (min(counts), max(counts)), column.name)
+
+
+_WRONG = frozenset(("distractor", "distractors", "incorrect", "wrong", "negatives"))
+_RIGHT = frozenset(("answer", "correct", "right", "gold", "support", "positive"))
+
+
+def _beside_wrong(offer: Offer) -> Iterator[Picked]:
+    """Sources that keep the right answer in one column and the wrong ones in others."""
+    wrong = [c for c in offer.columns.values() if c.named & _WRONG or re.match(r"(distractor|incorrect|wrong)", c.name)]
+    if not wrong or any(len(column.texts) < 0.9 * len(offer.records) for column in wrong):
+        return
+    for column in offer.columns.values():
+        if column in wrong or column.is_list or not column.named & _RIGHT or not column.texts:
+            continue
+        names = (column.name, *(other.name for other in wrong))
+        sizes = [1 + sum(len(list_of(other.raw[at]) or [""]) for other in wrong) for at in range(len(offer.records))]
+        steps = (Select(take={"answer": column.name}), OptionsFrom(fields=names))
+        yield Picked(steps, output_prior(column), (min(sizes), max(sizes)), column.name)
 
 
 def _option_lists(

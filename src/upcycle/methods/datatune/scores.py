@@ -139,7 +139,10 @@ def _variety(wanted: Wanted, stems: Sequence[str], outputs: Sequence[str], made:
         return min(1.0, rarest / 0.05) * several
     # Other outputs are not a closed set: few different ones over many records are a label or an index.
     distinct = len(set(outputs)) / len(outputs)
-    distinct = min(1.0, distinct / 0.12) if wanted.contract.kind == Kind.NUMBER else min(1.0, distinct / 0.7) ** 2
+    if wanted.contract.kind in (Kind.NUMBER, Kind.CHOICE):
+        distinct = min(1.0, distinct / (0.12 if wanted.contract.kind == Kind.NUMBER else 0.05))
+    else:
+        distinct = min(1.0, distinct / 0.7) ** 2
     inputs = {one.input for one in made}
     return distinct * min(1.0, len(inputs) / (0.5 * len(made))) * _openings(wanted, outputs)
 

@@ -102,7 +102,10 @@ def _weights(wanted: Shape, role: str) -> dict[str, float]:
     if role == "output":
         sentences = wanted.shares["sentence"] > 0.5
         return _ALWAYS | {"question": 1.0} | (_OF_SENTENCES if sentences else _OF_ANSWERS)
-    return _ALWAYS | (_OF_INPUTS if role == "input" else _OF_LABELLED)
+    weights = _ALWAYS | (_OF_INPUTS if role == "input" else _OF_LABELLED)
+    # Between programs, how much like code or prose one looks is a matter of its length.
+    spared = ("code", "prose", "sentence", "lines") if wanted.shares["python"] > 0.6 else ()
+    return {name: weight for name, weight in weights.items() if name not in spared}
 
 
 def language_of(texts: Sequence[str]) -> str | None:

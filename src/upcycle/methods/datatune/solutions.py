@@ -22,6 +22,7 @@ _TERM = rf"[(\s]*(?:{_NUMBER})\s*[)\s]*"
 _SUM = re.compile(rf"(?<![\d.,])(?=((?:{_TERM}[-+*/x×÷–])+{_TERM})=\s*[$£€]?\s*({_NUMBER}))")
 _OPERATORS = str.maketrans({"x": "*", "×": "*", "÷": "/", "–": "-", ",": None})
 _GOES_ON = frozenset("+-*/×÷–^x(%√π:")
+_OPEN = _GOES_ON | frozenset(").")
 _VERDICT = re.compile(
     r"(?i)\b(?:answer|ans|option|choice|correct)\b\W{0,8}(?:is|:|=|option|choice)?\W{0,6}\(?([A-H])\b(?![’'])"
 )
@@ -80,7 +81,7 @@ def _wrong_sum(solution: str) -> str | None:
     for found in _SUM.finditer(solution):
         before, after = solution[: found.start()].rstrip(" ")[-1:], solution[found.end(2) :].lstrip(" ")[:1]
         # A piece of a longer expression says nothing: "3 + 2*4 = 6 + 5".
-        if before in _GOES_ON or before.isalnum() or before in ")^." or after in _GOES_ON or after.isalpha():
+        if before in _OPEN or before.isalnum() or after in _GOES_ON or after.isalpha():
             continue
         value = _evaluated(found[1])
         if value is not None and not _near(value, Fraction(found[2].replace(",", ""))):

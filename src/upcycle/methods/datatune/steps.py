@@ -158,7 +158,7 @@ class StripOptions(_OneField):
 
 
 class OptionsFrom(_Step):
-    """Make one list of options out of several columns, or out of texts."""
+    """Make one list of options out of several columns (of texts or of lists), or out of fixed texts."""
 
     do: Literal["options-from"] = "options-from"
     fields: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-Key = str | int
+from upcycle.methods.datatune.actions import is_verb
 
 
 def text_of(value: Any) -> str:
@@ -86,7 +86,11 @@ def before(text: str, delimiters: Sequence[str]) -> str | None:
 
 
 _ABBREVIATIONS = ("e.g", "i.e", "etc", "cf", "vs", "Mr", "Mrs", "Ms", "Dr", "St", "No", "Fig", "approx", "resp", "incl")
-_END = re.compile(r"(?<=[.!?])[\"')\]]*(?=\s+[\"'(\[`]?[A-Z0-9`])|\n\s*\n|[。！？]")
+_END = re.compile(
+    r"(?<=[.!?])[\"')\]]*(?=\s+[\"'(\[`]?[A-Z0-9`])"
+    r"|(?<=\w\w\w\w[.!?])(?=\s+[a-z])"  # many sentences of docstrings open in lower case
+    r"|\n\s*\n|[。！？]"
+)
 
 
 def sentences(text: str) -> list[str]:
@@ -174,7 +178,12 @@ def lower_first(text: str, is_word: Callable[[str], bool], is_name: Callable[[st
     if bare.lower() in _FUNCTION_WORDS or is_word(bare.lower()):
         at = found.start(1)
         return text[:at] + text[at].lower() + text[at + 1 :]
-    return text if is_name(bare) else None
+    if is_name(bare):
+        return text
+    after_it = re.match(r"\s+(\w+)", text[found.end() :])
+    if after_it and after_it[1] in _FUNCTION_WORDS and is_verb(bare.lower()):
+        return lower_first(text, bare.lower().__eq__, is_name)  # "Add the", but not "Mark ran"
+    return None
 
 
 def upper_first(text: str) -> str:
