@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"{path} exists; give another name, or --force to replace it")
     instruction = args.instruction or _ask("What must the model do, in a sentence?", None)
     examples = args.examples or _ask("A file with demonstrations (empty for none)?", "")
-    rows = args.rows or int(_ask("How many examples?", "500"))
+    rows = args.rows if args.rows is not None else _ask("How many examples?", "500")
     sources = args.source or [_ask("A folder of datasets, or stdlib?", "stdlib")]
     quoted = json.dumps
     text = _TEMPLATE.format(

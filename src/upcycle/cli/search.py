@@ -25,7 +25,10 @@ def run(args: argparse.Namespace) -> int:
 
     from upcycle import api
     from upcycle.cli import console
+    from upcycle.errors import ConfigError
 
+    if args.limit < 1:
+        raise ConfigError(f"--limit is {args.limit}; give at least 1")
     hits = asyncio.run(
         api.search(
             args.task,

@@ -80,6 +80,8 @@ async def choose(
     if name == "none":
         return None
     url = base_url or environ.get("OPENAI_BASE_URL")
+    if url:
+        _check_address(url, "--base-url" if base_url else "OPENAI_BASE_URL")
     if name:
         return _named(name, url, environ)
     if url:
@@ -118,7 +120,8 @@ def _named(name: str, url: str | None, environ: Mapping[str, str]) -> Choice:
     if provider == "anthropic" and model:
         if not environ.get("ANTHROPIC_API_KEY"):
             raise ConfigError(f"{name} needs a key in ANTHROPIC_API_KEY")
-        home = environ.get("ANTHROPIC_BASE_URL", ANTHROPIC)
+        home = environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC
+        _check_address(home, "ANTHROPIC_BASE_URL")
         return _remote("anthropic", model, home, "--model names it", asked_for=True)
     raise ConfigError(f"model {name!r} is not understood; --model takes {FORMS}")
 
@@ -167,13 +170,21 @@ def _ports(given: Sequence[int] | None, environ: Mapping[str, str]) -> Sequence[
         raise ConfigError(f"UPCYCLE_LOCAL_PORTS is {text!r}; write port numbers with commas between") from error
 
 
+def _check_address(url: str, where: str) -> None:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise ConfigError(f"{url!r} is not an address; write {where} like http://localhost:8000/v1")
+
+
 def first_model(url: str, key: str) -> str | None:
     """The first model a server lists, or None where nothing like a model server answers soon."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    if not parts.hostname:
-        raise ConfigError(f"{url!r} is not an address; write --base-url like http://localhost:8000/v1")
-    connection = kind(parts.hostname, parts.port, timeout=_PROBE_S if is_local(url) else 10 * _PROBE_S)
+    connection = kind(parts.hostname or "", parts.port, timeout=_PROBE_S if is_local(url) else 10 * _PROBE_S)
     try:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         connection.request("GET", f"{parts.path.rstrip('/')}/models", headers=headers)

@@ -122,7 +122,7 @@ class Run:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole and rename it into place, so that it is never half there."""
     with boundary(str(path)):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         part = path.with_name(path.name + ".part")
         try:
             part.write_text(text, encoding="utf-8")
@@ -135,7 +135,7 @@ def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise ConfigError(f"{path} cannot be made a folder ({error.strerror}); give another with -o") from None
+        raise ConfigError(f"{path} cannot be made a folder ({error.strerror}); give another place") from None
 
 
 def _lock(path: Path) -> Any:
