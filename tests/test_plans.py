@@ -64,12 +64,12 @@ def test_the_prose_of_a_plan_does_not_change_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("source: s\ninput: '{q}'\noutput: '{a}'\ncolour: red\n", "line 4: colour: unknown key"),
-        ("source: s\nsteps:\n- do: after\n  field: a\n  delimeter: x\ninput: q\noutput: a\n", "line"),
-        ("source: s\nsteps:\n- do: jump\ninput: q\noutput: a\n", "line 3"),
-        ("source: [\n", "is not YAML"),
-        ("- 1\n", "must be a mapping"),
-        ("source: s\nsteps:\n- do: filter\n  field: a\n  matches: '('\ninput: q\noutput: a\n", "line 5"),
+        ("source: s\ninput: '{q}'\noutput: '{a}'\ncolour: red\n", "plan:4: unknown key 'colour'"),
+        ("source: s\nsteps:\n- do: after\n  field: a\n  delimeter: x\ninput: q\noutput: a\n", "plan:5: unknown key"),
+        ("source: s\nsteps:\n- do: jump\ninput: q\noutput: a\n", "plan:3:"),
+        ("source: [\n", "not valid YAML"),
+        ("- 1\n", "expected keys and values"),
+        ("source: s\nsteps:\n- do: filter\n  field: a\n  matches: '('\ninput: q\noutput: a\n", "plan:5:"),
     ],
 )
 def test_a_mistake_in_a_plan_is_named_with_its_line(text: str, said: str) -> None:

@@ -82,6 +82,10 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _BlockDumper.add_representer(str, _text)
+# What the loader above would read as a number must be quoted, beside what YAML 1.1 would.
+for _first, _resolvers in _PlainLoader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _resolvers:
+        _BlockDumper.add_implicit_resolver(_tag, _pattern, [_first])
 
 
 def _sentence(error: ValidationError, node: Any, model: type[BaseModel], name: str) -> str:

@@ -7,15 +7,15 @@ never run. A plan holds typed steps only, so loading one runs no code.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from upcycle.errors import ConfigError
 from upcycle.methods.datatune.steps import Llm, Step, places
+from upcycle.yamlfile import dump_yaml, parse_yaml
 
 
 class Plan(BaseModel):
@@ -80,17 +80,12 @@ class Plan(BaseModel):
 
     def to_yaml(self) -> str:
         """The plan as a file to keep and edit."""
-        import yaml
-
         values = self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         values["steps"] = [
             {"do": step.do, **step.model_dump(mode="json", exclude_defaults=True, exclude_none=True)}
             for step in self.steps
         ]
-        order = [name for name in type(self).model_fields if name in values]
-        return yaml.safe_dump(
-            {name: values[name] for name in order}, sort_keys=False, allow_unicode=True, width=110, indent=2
-        )
+        return dump_yaml({name: values[name] for name in type(self).model_fields if name in values})
 
     @classmethod
     def from_yaml(cls, text: str, *, where: str = "plan") -> Plan:
@@ -99,24 +94,7 @@ class Plan(BaseModel):
         Raises:
             ConfigError: not YAML, an unknown key or step, or a wrong type, with the line it stands on.
         """
-        import yaml
-
-        try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            values = yaml.load(text, Loader=_plain_loader())  # noqa: S506 (a SafeLoader that reads fewer types)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f" line {mark.line + 1}" if mark else ""
-            raise ConfigError(f"{where}{line} is not YAML: {getattr(error, 'problem', None) or error}") from None
-        if not isinstance(values, dict):
-            raise ConfigError(f"{where} must be a mapping with `source`, `steps`, `input` and `output`")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            path = [part for part in first["loc"] if not _is_tag(part, values)]
-            key = ".".join(str(part) for part in path) or "the plan"
-            raise ConfigError(f"{where} line {_line(node, path)}: {key}: {_sentence(first)}") from None
+        return parse_yaml(text, cls, where)
 
     def to_markdown(self) -> str:
         """The plan for people."""
@@ -174,36 +152,3 @@ def _in_words(step: Step) -> str:
 def _short(value: Any) -> str:
     text = ", ".join(f"{k} = {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
     return text if len(text) <= 160 else text[:157] + "..."
-
-
-def _sentence(error: Any) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return "unknown key; remove it or mend its spelling"
-    if error["type"] == "missing":
-        return "is missing; add it"
-    return message[:1].lower() + message[1:]
-
-
-def _is_tag(part: Any, values: dict[str, Any]) -> bool:
-    # pydantic puts the tag of a union ("map-label") into the path; the file has no such key.
-    steps = values.get("steps")
-    return isinstance(steps, list) and any(isinstance(s, dict) and s.get("do") == part for s in steps)
-
-
-def _line(node: Any, path: list[Any]) -> int:
-    line = node.start_mark.line + 1
-    for part in path:
-        value = getattr(node, "value", None)
-        if isinstance(part, int) and isinstance(value, list) and part < len(value):
-            node = value[part]
-        elif isinstance(value, list):
-            pairs = [(k, v) for k, v in value if isinstance(k.value, str) and re.sub(r"\s", "", k.value) == part]
-            if not pairs:
-                return line
-            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
-            continue
-        else:
-            return line
-        line = node.start_mark.line + 1
-    return line
