@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 
 from upcycle.config import BuildConfig
 from upcycle.curation.checks import checks_for
-from upcycle.errors import BudgetExceededError, ProviderError, RowKind, UpcycleError
+from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
 from upcycle.llm.roles import Roles, open_models
 from upcycle.methods.datatune import Search, datatune
 from upcycle.records import Dropped, Example
@@ -29,7 +29,7 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
     Work that stops short (budget, provider, sources exhausted) still writes what was kept, and the report says why.
 
     Raises:
-        ConfigError, SourceError, StaleRunError: nothing began.
+        ConfigError, SourceError, StaleRunError: nothing began; a server that refuses from the first call on is one.
         DiskError: no room; everything committed is saved, and the same call goes on when there is room.
     """
     sources = readable(config, run)
@@ -40,6 +40,9 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
             await keep(produced, config.rows, run)
         except (BudgetExceededError, ProviderError) as error:
             stopped = error
+    if isinstance(stopped, ProviderError) and not run.journal.counts(STAGE) and not run.journal.spent().tokens:
+        # A wrong key, an unknown model or an address where nobody answers: nothing began, so nothing is to be written.
+        raise ConfigError(str(stopped)) from stopped
     run.tell("write", "writing")
     written = write(run, split=config.split, seed=config.seed)
     report = summarise(task, config, run, written, stopped)

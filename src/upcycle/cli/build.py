@@ -30,5 +30,6 @@ def run(args: argparse.Namespace) -> int:
         console.print_object(report.facts())
     else:
         print(report)
-        print(f'  load it  datasets.load_dataset("{report.path}")')
+        if report.kept:
+            print(f'  load it  datasets.load_dataset("{report.path}")')
     return 0 if report.reached else 1

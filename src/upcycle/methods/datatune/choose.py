@@ -89,7 +89,7 @@ async def choose(
     if (known := run.journal.meta("chosen")) is not None:
         return _remembered(orjson.loads(known), sources, run)
     if settings.plan is not None:
-        choice = _given(Path(settings.plan), sources)
+        choice = _given(Path(settings.plan), sources, asks=models.executor is not None)
     else:
         choice = await _chosen(task, settings, sources, models=models, run=run, seed=seed, search=search)
     _remember(choice, run)
@@ -230,7 +230,7 @@ def slug(source: str) -> str:
     return re.sub(r"[^\w.-]+", "_", source).strip("_.") or "source"
 
 
-def _given(path: Path, sources: Sequence[Source]) -> Choice:
+def _given(path: Path, sources: Sequence[Source], *, asks: bool) -> Choice:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -241,6 +241,8 @@ def _given(path: Path, sources: Sequence[Source]) -> Choice:
         ids = ", ".join(source.card.id for source in sources[:8])
         raise ConfigError(f"{path} is a plan for {plan.source!r}, which is not among the sources ({ids})")
     plan.require([column.name for column in named[0].card.columns])
+    if plan.needs_model and not asks:
+        raise ConfigError(f"{path} asks a model for some fields; give --model, or take its llm steps out")
     return Choice("", [Chosen(named[0], plan, 1.0, 1.0, 0.0, 0.0)])
 
 
