@@ -21,7 +21,7 @@ async def begin(journal: Journal, key: bytes = KEY, *, micro: int = 7, tokens: i
 async def test_a_finished_call_is_answered_after_reopening(tmp_path: Path):
     journal = Journal(tmp_path / "run.db")
     await begin(journal)
-    await journal.finish(KEY, response=b"hello", usage=(3, 2, 1), cost_micro=5, attempts=1)
+    journal.finish(KEY, response=b"hello", usage=(3, 2, 1), cost_micro=5, attempts=1)
     journal.close()
     journal = Journal(tmp_path / "run.db")
     assert journal.finished(KEY) == (b"hello", (3, 2, 1), 5)
@@ -43,7 +43,7 @@ async def test_a_call_in_flight_at_a_kill_counts_at_its_bound_and_is_owed(tmp_pa
     assert journal.finished(KEY) is None
     assert journal.spent()[:2] == (7, 11)
     await begin(journal)
-    await journal.finish(KEY, response=b"x", usage=(1, 1, 0), cost_micro=2, attempts=1)
+    journal.finish(KEY, response=b"x", usage=(1, 1, 0), cost_micro=2, attempts=1)
     assert journal.spent()[:2] == (9, 13), "the lost attempt stays spent beside the new one"
     journal.close()
 
@@ -51,7 +51,7 @@ async def test_a_call_in_flight_at_a_kill_counts_at_its_bound_and_is_owed(tmp_pa
 async def test_a_failed_call_is_not_answered_from_the_journal(tmp_path: Path):
     journal = Journal(tmp_path / "run.db")
     await begin(journal)
-    await journal.fail(KEY, error="no", cost_micro=1, tokens=2, attempts=3)
+    journal.fail(KEY, error="no", cost_micro=1, tokens=2, attempts=3)
     assert journal.finished(KEY) is None
     assert journal.spent() == (1, 2, 3)
     journal.close()
@@ -152,3 +152,26 @@ except DiskError as error:
 
 def test_disk_errors_are_one_kind():
     assert DiskError.exit_code == 1
+
+
+async def test_replies_are_on_disk_before_the_next_request_is_sent(tmp_path: Path):
+    journal = Journal(tmp_path / "run.db")
+    await begin(journal)
+    journal.finish(KEY, response=b"x", usage=(1, 1, 0), cost_micro=2, attempts=1)
+    await begin(journal, b"l" * 32)
+    with connect(tmp_path / "run.db", read_only=True) as seen:
+        states = seen.execute("SELECT state FROM calls ORDER BY key").fetchall()
+    assert states == [("done",), ("in-flight",)]
+    seen.close()
+    journal.close()
+
+
+async def test_a_reply_no_request_follows_is_on_disk_soon(tmp_path: Path):
+    journal = Journal(tmp_path / "run.db")
+    await begin(journal)
+    journal.finish(KEY, response=b"x", usage=(1, 1, 0), cost_micro=2, attempts=1)
+    with connect(tmp_path / "run.db", read_only=True) as seen:
+        while seen.execute("SELECT state FROM calls").fetchall() != [("done",)]:
+            await asyncio.sleep(0.001)
+    seen.close()
+    journal.close()

@@ -54,6 +54,7 @@ def gateway(model: Model, journal: Journal, ledger: Ledger, pauses: list[float] 
 
 
 def call(journal: Journal) -> tuple[str, int, int, int, str]:
+    journal.commit()
     with sqlite3.connect(journal.path) as db:
         row = db.execute("SELECT state, cost_micro, tokens, attempts, error FROM calls").fetchone()
     db.close()

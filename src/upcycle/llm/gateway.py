@@ -174,11 +174,11 @@ class Metered:
                 completion = await self._model.complete(request)
             except (RowError, ProviderError) as error:
                 micro, tokens = self._lost(error, bound)
-                await self._journal.fail(key, error=str(error), cost_micro=micro, tokens=tokens, attempts=1)
+                self._journal.fail(key, error=str(error), cost_micro=micro, tokens=tokens, attempts=1)
                 raise
             usage = completion.usage
             micro, tokens = self._price.cost(usage), usage.total
-            await self._journal.finish(
+            self._journal.finish(
                 key,
                 response=orjson.dumps({"text": completion.text, "finish": completion.finish}),
                 usage=(usage.prompt, usage.completion, usage.cached),

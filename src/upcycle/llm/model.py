@@ -35,16 +35,25 @@ class Request:
     schema: dict[str, Any] | None = None
     sample: int = 0
     stop: tuple[str, ...] = ()
+    # The journal and the meter ask for the same key, the meter and the pace for the same size: worked out once.
+    _key: tuple[str, str, bytes] = field(default=("", "", b""), init=False, repr=False, compare=False)
+    _bytes: int = field(default=0, init=False, repr=False, compare=False)
 
     def key(self, endpoint: str, model: str) -> bytes:
         """sha256 of everything that decides the reply: endpoint, model, messages, parameters, schema, sample."""
-        parts = [endpoint, model, self.messages, self.max_tokens, self.temperature, self.schema, self.sample, self.stop]
-        return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).digest()
+        if self._key[:2] != (endpoint, model):
+            asked = (self.messages, self.max_tokens, self.temperature, self.schema, self.sample, self.stop)
+            text = orjson.dumps([endpoint, model, *asked], option=orjson.OPT_SORT_KEYS)
+            object.__setattr__(self, "_key", (endpoint, model, hashlib.sha256(text).digest()))
+        return self._key[2]
 
     def prompt_bytes(self) -> int:
         """UTF-8 bytes of messages and schema plus 16 a message for its frame: never fewer than the prompt's tokens."""
-        schema = len(orjson.dumps(self.schema)) + 256 if self.schema is not None else 0
-        return sum(len(m["content"].encode()) + 16 for m in self.messages) + 16 + schema
+        if not self._bytes:
+            schema = len(orjson.dumps(self.schema)) + 256 if self.schema is not None else 0
+            size = sum(len(m["content"].encode()) + 16 for m in self.messages) + 16 + schema
+            object.__setattr__(self, "_bytes", size)
+        return self._bytes
 
 
 @dataclass(frozen=True, slots=True)
