@@ -23,6 +23,7 @@ from upcycle.methods.datatune.execute import Made
 from upcycle.methods.datatune.expand import expand
 from upcycle.methods.datatune.fields import select_fields
 from upcycle.methods.datatune.pilot import Pilot, pilot
+from upcycle.methods.datatune.planner import free_text_plan
 from upcycle.methods.datatune.planner import plan as write_plan
 from upcycle.methods.datatune.plans import Plan
 from upcycle.methods.datatune.rerank import rerank
@@ -200,14 +201,18 @@ async def _written(
     pilots: list[Pilot] = []
     feedback = ""
     for revision in range(_REVISIONS + 1):
-        plan = await write_plan(task, expanded, hit.card, records, roles, planner, revision=revision, feedback=feedback)
+        written = await write_plan(
+            task, expanded, hit.card, records, roles, planner, revision=revision, feedback=feedback
+        )
+        plan = written or free_text_plan(task, hit.card, list(roles), roles)
 
         def likeness(made: Sequence[Made], failed: int, plan: Plan = plan) -> float:
             return resemblance(task, plan, hit.card, records, made, failed)
 
         pilots.append(await pilot(task, plan, hit.source, tried, likeness=likeness, **more))
         feedback = pilots[-1].feedback()
-        if not feedback:
+        # Who could not write a valid plan in three tries is not asked for a better one.
+        if not feedback or written is None:
             break
     return pilots
 

@@ -1,7 +1,7 @@
 """Plan: the model writes typed steps for one source; what it writes is validated here and mended with its own errors.
 
 A plan the types refuse goes back with the reason. When no valid plan comes, the free-text method of the paper
-(section 3.3: a model executes the whole plan on every record) is the worst case: one llm step per missing field.
+(section 3.3: a model executes the whole plan on every record) is the worst case: `free_text_plan`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ async def plan(
     *,
     revision: int = 0,
     feedback: str = "",
-) -> Plan:
-    """A valid plan for one source.
+) -> Plan | None:
+    """A valid plan for one source, or None when the model cannot write one.
 
     Args:
         records: a few records of the source, shown to the model.
@@ -80,7 +80,7 @@ async def plan(
     try:
         return _read((await ask(model, request, check=check, tries=3)).value, card.id)
     except RowError:
-        return free_text_plan(task, card, columns, roles)
+        return None
 
 
 def free_text_plan(task: Task, card: Card, columns: Sequence[str], roles: Mapping[str, str]) -> Plan:
