@@ -86,6 +86,15 @@ def _bar() -> Iterator[Listener]:
         yield listener
 
 
+_ENDS = {"source exhausted": "used up", "source dropped": "dropped, too few of its rows are good"}
+
+
+def _counts(data: Mapping[str, Any]) -> str:
+    """What became of a source's records; the unreadable ones where there were any."""
+    names = ("kept", "skipped", "failed", *(("unreadable",) if data["unreadable"] else ()))
+    return ", ".join(f"{name} {data[name]:,}" for name in names)
+
+
 def _cost(data: Mapping[str, Any]) -> str:
     """What was spent so far, where anything was."""
     if not data.get("tokens"):
@@ -122,9 +131,9 @@ def sentence(event: Event) -> str | None:
         case "transform", "source opened":
             return f"transform  {data['source']}"
         case "transform", "source exhausted" | "source dropped":
-            why = "used up" if event.kind == "source exhausted" else "dropped, too few of its rows are good"
-            counts = f"kept {data['kept']:,}, skipped {data['skipped']:,}, failed {data['failed']:,}"
-            return f"           {data['source']} {why}: {counts}"
+            return f"           {data['source']} {_ENDS[event.kind]}: {_counts(data)}"
+        case "source", "record skipped" if data["number"] == 1:  # all of them are in the run's events
+            return f"           {data['source']}: cannot read {data['ref']}: {data['why']}"
         case "transform", "progress":
             return f"           {data['kept']:,} of {data['wanted']:,} examples{_cost(data)}"
         case _:

@@ -82,6 +82,7 @@ class _Stream:
         failed = set(run.journal.row_names("transform", "failed"))
         self._records = self._owed(chosen, seed, failed)
         self._open = True
+        self._unread = 0
 
     @property
     def kept(self) -> int:
@@ -89,15 +90,16 @@ class _Stream:
 
     def _owed(self, chosen: Chosen, seed: int, failed: set[str]) -> Iterator[Record]:
         # A failed row is asked again on request only (`upcycle retry`), not at every start.
-        records = chosen.source.records(
-            skip=lambda ref, why: self._run.tell("source", "record skipped", ref=ref, why=why)
-        )
-        for record in shuffled(records, seed):
+        for record in shuffled(chosen.source.records(skip=self._skip), seed):
             if not chosen.plan.takes(record.config, record.split):
                 continue
             if failed and example_id(METHOD, self.card.id, self.card.revision, record.ref) in failed:
                 continue
             yield record
+
+    def _skip(self, ref: str, why: str) -> None:
+        self._unread += 1
+        self._run.tell("source", "record skipped", source=self.card.id, ref=ref, why=why, number=self._unread)
 
     async def until(
         self, needed: Callable[[], int], at_once: int, settings: Datatune
@@ -116,4 +118,5 @@ class _Stream:
         if not self._open:
             low = tally.worked and tally.rate() < settings.min_yield
             self._run.tell("transform", "source dropped" if low else "source exhausted", source=self.card.id,
-                           kept=tally.kept, skipped=tally.skipped, failed=sum(tally.failed.values()))  # fmt: skip
+                           kept=tally.kept, skipped=tally.skipped, failed=sum(tally.failed.values()),
+                           unreadable=self._unread)  # fmt: skip
