@@ -102,16 +102,22 @@ def _cost(data: Mapping[str, Any]) -> str:
     return f", ${data['usd']:.4f}, {data['tokens']:,} tokens"
 
 
+_PLAIN = {
+    ("model", "chosen"): "model      {name} ({why})",
+    ("task", "contract"): "contract   {text}",
+    ("sources", "source skipped"): "sources    left out {source}: {reason}",
+    ("plan", "plan edited"): "plan       {source}: used as edited",
+    ("transform", "source opened"): "transform  {source}",
+}
+"""Events whose fields are told as they are."""
+
+
 def sentence(event: Event) -> str | None:
     """An event as one line for people; None for those only machines want."""
     data = event.data
+    if (template := _PLAIN.get((event.stage, event.kind))) is not None:
+        return template.format_map(data)
     match event.stage, event.kind:
-        case "model", "chosen":
-            return f"model      {data['name']} ({data['why']})"
-        case "task", "contract":
-            return f"contract   {data['text']}"
-        case "sources", "source skipped":
-            return f"sources    left out {data['source']}: {data['reason']}"
         case "search", "found":
             found = data["sources"]
             more = f" and {len(found) - 6} more" if len(found) > 6 else ""
@@ -126,10 +132,6 @@ def sentence(event: Event) -> str | None:
             return "plan       " + (
                 ", ".join(f"{name} ({score:.2f})" for name, score in data["sources"]) or "no source"
             )
-        case "plan", "plan edited":
-            return f"plan       {data['source']}: used as edited"
-        case "transform", "source opened":
-            return f"transform  {data['source']}"
         case "transform", "source exhausted" | "source dropped":
             return f"           {data['source']} {_ENDS[event.kind]}: {_counts(data)}"
         case "source", "record skipped" if data["number"] == 1:  # all of them are in the run's events
