@@ -193,6 +193,7 @@ def open_run(
 
     path = Path(out) if out is not None else default_out(task)
     about = task.model_dump(mode="json", exclude={"gold"}, exclude_none=True)
+    config = _without_credentials(config)
     identity = {"task": {**about, "gold": _digest(task)}, **config.identity()}
     run = Run.open(path, identity, budget=config.budget, listener=listener)
     try:
@@ -202,6 +203,16 @@ def open_run(
         run.close()
         raise
     return run
+
+
+def _without_credentials(config: BuildConfig) -> BuildConfig:
+    """The settings as they may be written down: an address may hold a name and a password, a run's files do not."""
+    if config.model.base_url is None:
+        return config
+    from upcycle.llm.transport import bare_address
+
+    bare = config.model.model_copy(update={"base_url": bare_address(config.model.base_url)})
+    return config.model_copy(update={"model": bare})
 
 
 def _digest(task: Task) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -18,6 +19,24 @@ from upcycle.contract import Contract
 from upcycle.errors import ConfigError
 from upcycle.task import Demonstration, Task, make_task, read_demonstrations, read_gold
 from upcycle.yamlfile import load_yaml
+
+
+def is_address(url: str) -> bool:
+    """Whether this is the address of a server: http or https, a host, a port that can be."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _address(url: str) -> str:
+    if not is_address(url):
+        raise ValueError(f"{url!r} is not an address; write it like http://localhost:8000/v1")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_address)]
 
 
 class _Section(BaseModel):
@@ -33,7 +52,7 @@ class Models(_Section):
     """Writes fields of rows."""
     judge: str | None = None
     """Grades."""
-    base_url: str | None = None
+    base_url: Address | None = None
     """Address of an OpenAI-compatible server."""
 
 
@@ -108,7 +127,7 @@ class TaskFile(_Section):
     methods: Methods | list[str] | None = None
     sources: tuple[str, ...] = ()
     model: str | Models | None = None
-    base_url: str | None = None
+    base_url: Address | None = None
     budget: str | Budget | None = None
     licence: Licence | None = None
     split: Split | None = None

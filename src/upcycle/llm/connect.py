@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from upcycle.config import is_address
 from upcycle.errors import ConfigError
 from upcycle.llm.anthropic import ANTHROPIC, AnthropicModel
 from upcycle.llm.embedded import EmbeddedModel, runtime_installed
@@ -171,12 +172,7 @@ def _ports(given: Sequence[int] | None, environ: Mapping[str, str]) -> Sequence[
 
 
 def _check_address(url: str, where: str) -> None:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
-        good = False
-    if not good:
+    if not is_address(url):
         raise ConfigError(f"{url!r} is not an address; write {where} like http://localhost:8000/v1")
 
 
