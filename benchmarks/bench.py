@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 INSTRUCTION = "Write a short title for a note"
 MODEL = "openai/fake"
@@ -127,7 +127,7 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
 class _Output:
     """A pipe's worth of output in a file without a name, so that nobody has to read while the child runs."""
 
-    def __enter__(self) -> _Output:
+    def __enter__(self) -> Self:
         import tempfile
 
         self.write = tempfile.TemporaryFile()

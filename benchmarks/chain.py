@@ -1,7 +1,7 @@
 """The whole chain with a served model: search, rerank, expand, fields, plan, pilot, transform; killed and resumed.
 
-The model is the embedded one behind its own local server: small and slow, so the numbers are of the machinery. Needs the
-weights (`upcycle models fetch smollm2`) and the shared data folder (`UPCYCLE_DATA`, or ../shared/data).
+The model is the embedded one behind its own local server: small and slow, so the numbers are of the machinery. Needs
+the weights (`upcycle models fetch smollm2`) and the shared data folder (`UPCYCLE_DATA`, or ../shared/data).
 """
 
 from __future__ import annotations
@@ -22,14 +22,24 @@ from bench import UPCYCLE, Line, arguments, finish, kept_rows, served, stats
 DATA = Path(os.environ.get("UPCYCLE_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
 ROWS = 40
 KILLS = 3
+_VERDICTS = """\
+source: rotten_tomatoes
+steps:
+- do: llm
+  into: verdict
+  fields: [text]
+  ask: Is the review positive or negative?
+  contract: {kind: label, labels: [positive, negative]}
+input: "{text}"
+output: "{verdict}"
+"""
 TASKS = {
     "math_word_problems": ("gsm8k", None),
     "imdb_sentiment": ("sst2", None),
     "elementary_math_qa": ("aqua_rat", None),
     "imdb_sentiment, written by the model": (
         "rotten_tomatoes",
-        'source: rotten_tomatoes\nsteps:\n- {do: llm, into: verdict, fields: [text], ask: "Is the review positive or'
-        ' negative?", contract: {kind: label, labels: [positive, negative]}}\ninput: "{text}"\noutput: "{verdict}"\n',
+        _VERDICTS,
     ),
 }
 

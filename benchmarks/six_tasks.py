@@ -21,9 +21,9 @@ from random import Random
 from typing import Any, NamedTuple
 
 from upcycle.methods.datatune.choose import sample
-from upcycle.methods.datatune.execute import Made, Skip, compile_plan
-from upcycle.methods.datatune.scores import ScoredPlan
-from upcycle.methods.datatune.search_plans import GOOD_ENOUGH, search_plans
+from upcycle.methods.datatune.plans.program import Made, Skip, compile_plan
+from upcycle.methods.datatune.search.scores import ScoredPlan
+from upcycle.methods.datatune.search.searching import GOOD_ENOUGH, search_plans
 from upcycle.sources.source import Source, open_sources
 from upcycle.task import Demonstration, Task, make_task
 

@@ -66,7 +66,7 @@ def test_a_repeated_example_is_dropped_once_it_was_kept():
         ("This review says that the film was slow but the actors were wonderful and the music was even better.", True),
         ("Этот фильм был очень длинным, но актёры играли прекрасно, и музыка мне тоже понравилась.", False),
         (
-            "Dieser Film war sehr lang, aber die Schauspieler waren wunderbar, und die Musik hat mir noch besser gefallen.",
+            "Dieser Film war sehr lang, aber die Schauspieler waren wunderbar, und die Musik war noch besser.",
             False,
         ),
         ("def f(x):\n    return [y for y in x if y == 3]", True),
@@ -78,8 +78,8 @@ def test_rows_surely_in_another_language_are_dropped(text: str, keep: bool):
 
 
 def test_the_first_check_that_drops_decides():
-    task = make_task("Do.", demonstrations=[Demonstration(input="seen", output="1"), Demonstration(input="b", output="2")],
-                     gold=[Gold(input=LONG, output="3")])  # fmt: skip
+    shown = [Demonstration(input="seen", output="1"), Demonstration(input="b", output="2")]
+    task = make_task("Do.", demonstrations=shown, gold=[Gold(input=LONG, output="3")])
     check = checks_for(task)
     kinds = [check(example(text, output)).kind for text, output in
              [("new one", "x"), ("seen", "5"), (LONG, "5"), ("fresh", "5"), ("fresh", "5")]]  # fmt: skip

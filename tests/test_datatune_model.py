@@ -14,6 +14,7 @@ from upcycle.errors import SourceError, StaleRunError
 from upcycle.llm.model import Completion, Request, Usage
 from upcycle.testing import FakeServer
 
+EXPERT = {"planner": "openai/expert", "executor": "openai/expert", "judge": "none"}
 DEMOS = [
     ("The kettle is on the stove.", "kitchen"),
     ("A towel hangs by the shower.", "bathroom"),
@@ -87,7 +88,7 @@ USELESS = {
 async def build(sources: Path, out: Path, server: FakeServer, rows: int = 24, **more: Any) -> upcycle.Report:
     return await upcycle.build(
         "Say in which room of a home the thing is found.", examples=DEMOS, sources=(str(sources),), rows=rows, out=out,
-        model={"planner": "openai/expert", "executor": "openai/expert", "judge": "none", "base_url": server.url}, **more,
+        model={**EXPERT, "base_url": server.url}, **more,
     )  # fmt: skip
 
 
@@ -147,9 +148,7 @@ async def test_when_the_model_says_none_and_no_free_plan_fits_the_search_ends(so
 
 async def test_a_plan_edited_before_any_row_is_used_as_edited(sources: Path, tmp_path: Path):
     async with FakeServer(Expert(), models=("expert",)) as server:
-        more = {
-            "model": {"planner": "openai/expert", "executor": "openai/expert", "judge": "none", "base_url": server.url}
-        }
+        more = {"model": {**EXPERT, "base_url": server.url}}
         task = "Say in which room of a home the thing is found."
         await upcycle.plan(task, examples=DEMOS, sources=(str(sources),), rows=10, out=tmp_path / "run", **more)
         path = tmp_path / "run/plans/objects.yaml"

@@ -36,8 +36,8 @@ async def test_a_zero_budget_refuses_the_first_call():
 async def test_what_an_earlier_process_spent_counts():
     ledger = Ledger(Budget(usd=1), micro=999_999)
     await ledger.hold(Bound(1, 0))
+    ledger.settle(Bound(1, 0), micro=1, tokens=0)
     with pytest.raises(BudgetExceededError):
-        ledger.settle(Bound(1, 0), micro=1, tokens=0)
         await ledger.hold(Bound(1, 0))
 
 

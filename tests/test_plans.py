@@ -9,9 +9,9 @@ import pytest
 
 from upcycle.contract import listed_options
 from upcycle.errors import ConfigError
-from upcycle.methods.datatune import values
-from upcycle.methods.datatune.execute import Made, Program, Skip, compile_plan
-from upcycle.methods.datatune.plans import Plan
+from upcycle.methods.datatune.plans import values
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.program import Made, Program, Skip, compile_plan
 from upcycle.records import Record
 
 RENAMED = (

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from upcycle.contract import listed_options
-from upcycle.methods.datatune.actions import says_action
-from upcycle.methods.datatune.candidates import frequent_openings
-from upcycle.methods.datatune.execute import Made, Skip, compile_plan
-from upcycle.methods.datatune.glossary import glossary, mapping_for
-from upcycle.methods.datatune.scores import ScoredPlan
-from upcycle.methods.datatune.search_plans import GOOD_ENOUGH, search_plans
-from upcycle.methods.datatune.solutions import contradiction
-from upcycle.methods.datatune.wanted import wanted_by
+from upcycle.methods.datatune.plans.actions import says_action
+from upcycle.methods.datatune.plans.program import Made, Skip, compile_plan
+from upcycle.methods.datatune.plans.solutions import contradiction
+from upcycle.methods.datatune.search.candidates import frequent_openings
+from upcycle.methods.datatune.search.glossary import glossary, mapping_for
+from upcycle.methods.datatune.search.scores import ScoredPlan
+from upcycle.methods.datatune.search.searching import GOOD_ENOUGH, search_plans
+from upcycle.methods.datatune.search.wanted import wanted_by
 from upcycle.records import Record
 from upcycle.task import Demonstration, Task, make_task
 

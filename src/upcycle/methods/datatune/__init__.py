@@ -15,7 +15,7 @@ from upcycle.curation.checks import Check
 from upcycle.llm.model import Model
 from upcycle.llm.roles import Roles
 from upcycle.methods.datatune.choose import Choice, Chosen, Search, choose
-from upcycle.methods.datatune.execute import compile_plan
+from upcycle.methods.datatune.plans.program import compile_plan
 from upcycle.methods.datatune.transform import Transform, shuffled
 from upcycle.records import Dropped, Example, Record, example_id
 from upcycle.run import Run

@@ -19,13 +19,13 @@ from upcycle.config import Datatune
 from upcycle.errors import ConfigError, SourceError, StaleRunError
 from upcycle.llm.model import Model
 from upcycle.llm.roles import Roles
-from upcycle.methods.datatune.execute import Made
 from upcycle.methods.datatune.expand import expand
 from upcycle.methods.datatune.fields import select_fields
 from upcycle.methods.datatune.pilot import Pilot, pilot
 from upcycle.methods.datatune.planner import free_text_plan
 from upcycle.methods.datatune.planner import plan as write_plan
-from upcycle.methods.datatune.plans import Plan
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.program import Made
 from upcycle.methods.datatune.rerank import rerank
 from upcycle.records import Record
 from upcycle.run import Run, write_text
@@ -156,7 +156,7 @@ async def _best_plan(
     seed: int,
     expanded: str,
 ) -> Chosen | None:
-    from upcycle.methods.datatune.search_plans import GOOD_ENOUGH, search_plans
+    from upcycle.methods.datatune.search.searching import GOOD_ENOUGH, search_plans
 
     records = sample(hit.source, seed)
     if not records:
@@ -194,7 +194,7 @@ async def _best_plan(
 async def _written(
     task: Task, hit: Hit, records: Sequence[Record], tried: Sequence[Record], planner: Model, more: dict[str, Any]
 ) -> list[Pilot]:
-    from upcycle.methods.datatune.search_plans import resemblance
+    from upcycle.methods.datatune.search.searching import resemblance
 
     expanded = more["expanded"]
     roles = await select_fields(task, hit.card, records, planner)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from upcycle.curation.checks import checks_for
 from upcycle.errors import RowKind
 from upcycle.llm.model import Model
-from upcycle.methods.datatune.execute import Made, compile_plan
-from upcycle.methods.datatune.plans import Plan
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.program import Made, compile_plan
 from upcycle.methods.datatune.transform import Transform
 from upcycle.records import Dropped, Example, Record
 from upcycle.sources.source import Source

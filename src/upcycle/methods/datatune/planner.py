@@ -16,8 +16,8 @@ from upcycle.contract import Contract, Kind, listed_options
 from upcycle.errors import ConfigError, RowError
 from upcycle.llm.model import Model, Request
 from upcycle.llm.replies import ask
-from upcycle.methods.datatune.plans import Plan
-from upcycle.methods.datatune.steps import Llm, OptionsFrom, ShuffleOptions, Step
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.steps import Llm, OptionsFrom, ShuffleOptions, Step
 from upcycle.methods.prompts import cut, fill, show_records, show_task
 from upcycle.records import Record
 from upcycle.sources.card import Card

@@ -19,8 +19,8 @@ from upcycle.curation.checks import Check
 from upcycle.errors import ConfigError, ProviderError, RowError, RowKind
 from upcycle.llm.model import Model, Request
 from upcycle.llm.replies import ask
-from upcycle.methods.datatune.execute import EMPTY, Made, Pool, Program, Skip
-from upcycle.methods.datatune.steps import Llm
+from upcycle.methods.datatune.plans.program import EMPTY, Made, Pool, Program, Skip
+from upcycle.methods.datatune.plans.steps import Llm
 from upcycle.methods.prompts import fill, show_fields, show_task
 from upcycle.records import Dropped, Example, Origin, Record, example_id
 from upcycle.run import run_rows

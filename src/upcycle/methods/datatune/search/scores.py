@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from upcycle.contract import Kind, without_options
-from upcycle.methods.datatune.columns import Offer, input_prior, output_prior
-from upcycle.methods.datatune.execute import Made, Program, Skip, compile_plan
-from upcycle.methods.datatune.plans import Plan
-from upcycle.methods.datatune.shapes import language_of, likeness, same_script, shape
-from upcycle.methods.datatune.steps import PickOption, SampleOption, places
-from upcycle.methods.datatune.values import same
-from upcycle.methods.datatune.wanted import Wanted
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.program import Made, Program, Skip, compile_plan
+from upcycle.methods.datatune.plans.steps import PickOption, SampleOption, places
+from upcycle.methods.datatune.plans.values import same
+from upcycle.methods.datatune.search.columns import Offer, input_prior, output_prior
+from upcycle.methods.datatune.search.shapes import language_of, likeness, same_script, shape
+from upcycle.methods.datatune.search.wanted import Wanted
 from upcycle.records import Record
 from upcycle.sources.words import query_terms, stem, words
 from upcycle.task import Task

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from upcycle.methods.datatune.candidates import propose, with_filters
-from upcycle.methods.datatune.columns import offer_of
-from upcycle.methods.datatune.execute import Made
-from upcycle.methods.datatune.plans import Plan
-from upcycle.methods.datatune.scores import ScoredPlan, Tried, domain, score, score_made
-from upcycle.methods.datatune.wanted import wanted_by
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.program import Made
+from upcycle.methods.datatune.search.candidates import propose, with_filters
+from upcycle.methods.datatune.search.columns import offer_of
+from upcycle.methods.datatune.search.scores import ScoredPlan, Tried, domain, score, score_made
+from upcycle.methods.datatune.search.wanted import wanted_by
 from upcycle.records import Record
 from upcycle.task import Task
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from upcycle.methods.datatune.actions import is_verb
+from upcycle.methods.datatune.plans.actions import is_verb
 
 
 def text_of(value: Any) -> str:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from upcycle.methods.datatune.values import same
+from upcycle.methods.datatune.plans.values import same
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 _NUMBERS = re.compile(rf"(?<![\w.])(?:{_NUMBER})(?!\w*\^)")

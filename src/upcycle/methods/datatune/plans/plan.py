@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from upcycle.errors import ConfigError
-from upcycle.methods.datatune.steps import Llm, Step, places
+from upcycle.methods.datatune.plans.steps import Llm, Step, places
 from upcycle.yamlfile import dump_yaml, parse_yaml
 
 

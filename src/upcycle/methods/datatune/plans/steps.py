@@ -1,6 +1,6 @@
 """The typed steps a plan is made of: what each is told, what it reads and what it writes.
 
-Frozen values only; `execute.py` runs them. A step names its inputs and outputs, so that a plan can be checked,
+Frozen values only; `program.py` runs them. A step names its inputs and outputs, so that a plan can be checked,
 reordered around a model's answer, and read by a person. There is no step that holds code: what the types cannot say
 is one `llm` step, so free text is the worst case and not a separate path.
 """

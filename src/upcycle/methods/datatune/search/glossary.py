@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from upcycle.methods.datatune.steps import key_text
+from upcycle.methods.datatune.plans.steps import key_text
 
 _PAIR = re.compile(
     r"(?<![\w.])(?P<code>-?\d{1,2})\s*(?:=+>?|:|-+>|\(|is\b|means\b|stands for\b|for\b|[–—-](?=\s))?\s*['\"`]?"

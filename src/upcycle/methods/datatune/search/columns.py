@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from upcycle.methods.datatune.shapes import Shape, shape
-from upcycle.methods.datatune.values import list_of, text_of
+from upcycle.methods.datatune.plans.values import list_of, text_of
+from upcycle.methods.datatune.search.shapes import Shape, shape
 from upcycle.records import Record
 from upcycle.sources.words import words
 

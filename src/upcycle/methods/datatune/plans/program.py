@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from upcycle.contract import with_options
 from upcycle.errors import ConfigError
-from upcycle.methods.datatune import values
-from upcycle.methods.datatune.operations import EMPTY, Apply, Draw, Pool, compiled, filler
-from upcycle.methods.datatune.plans import Plan
-from upcycle.methods.datatune.steps import Clause, Llm, SampleOption, Step
+from upcycle.methods.datatune.plans import values
+from upcycle.methods.datatune.plans.operations import EMPTY, Apply, Draw, Pool, compiled, filler
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.steps import Clause, Llm, SampleOption, Step
 from upcycle.records import Record
 
 

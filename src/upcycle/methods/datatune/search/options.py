@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from upcycle.methods.datatune.columns import Offer, Offered, output_prior
-from upcycle.methods.datatune.steps import OptionsFrom, PickOption, Select, Step, StripOptions
-from upcycle.methods.datatune.values import list_of, option_at, strip_options, text_of
+from upcycle.methods.datatune.plans.steps import OptionsFrom, PickOption, Select, Step, StripOptions
+from upcycle.methods.datatune.plans.values import list_of, option_at, strip_options, text_of
+from upcycle.methods.datatune.search.columns import Offer, Offered, output_prior
 
 _ENOUGH = 0.97
 _PARALLEL = re.compile(

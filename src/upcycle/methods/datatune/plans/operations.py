@@ -13,10 +13,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from upcycle.contract import parses
-from upcycle.methods.datatune import values
-from upcycle.methods.datatune.actions import says_action
-from upcycle.methods.datatune.solutions import contradiction
-from upcycle.methods.datatune.steps import (
+from upcycle.methods.datatune.plans import values
+from upcycle.methods.datatune.plans.actions import says_action
+from upcycle.methods.datatune.plans.solutions import contradiction
+from upcycle.methods.datatune.plans.steps import (
     PLACE,
     After,
     Before,

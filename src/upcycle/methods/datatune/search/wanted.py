@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from upcycle.contract import Contract, Kind, listed_options, without_options
-from upcycle.methods.datatune.shapes import Shape, shape
-from upcycle.methods.datatune.values import same
+from upcycle.methods.datatune.plans.values import same
+from upcycle.methods.datatune.search.shapes import Shape, shape
 from upcycle.task import Task
 
 

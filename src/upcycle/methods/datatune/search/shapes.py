@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from upcycle.contract import is_number, parses
 from upcycle.language import detect, looks_like_code, script_of
-from upcycle.methods.datatune.values import sentences
+from upcycle.methods.datatune.plans.values import sentences
 
 _PYTHON_MARK = re.compile(
     r"^\s*(def |class |import |from \w+ import |for |while |print\(|assert |\w+ = |@|async def )", re.MULTILINE

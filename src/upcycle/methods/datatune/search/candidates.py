@@ -11,11 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from upcycle.contract import Kind
-from upcycle.methods.datatune.columns import Offer, Offered, input_prior, output_prior
-from upcycle.methods.datatune.glossary import mapping_for
-from upcycle.methods.datatune.options import Picked, picked
-from upcycle.methods.datatune.plans import Plan
-from upcycle.methods.datatune.steps import (
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.steps import (
     After,
     Before,
     CheckSolution,
@@ -37,8 +34,11 @@ from upcycle.methods.datatune.steps import (
     StripOpening,
     Template,
 )
-from upcycle.methods.datatune.values import after, docstring_split, format_number, text_of
-from upcycle.methods.datatune.wanted import Wanted
+from upcycle.methods.datatune.plans.values import after, docstring_split, format_number, text_of
+from upcycle.methods.datatune.search.columns import Offer, Offered, input_prior, output_prior
+from upcycle.methods.datatune.search.glossary import mapping_for
+from upcycle.methods.datatune.search.options import Picked, picked
+from upcycle.methods.datatune.search.wanted import Wanted
 
 _FEW = 6
 _ANSWERS = frozenset(("answer", "answers", "target", "targets", "output", "outputs", "reference", "references"))
