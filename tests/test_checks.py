@@ -66,7 +66,7 @@ def test_a_repeated_example_is_dropped_once_it_was_kept():
         ("This review says that the film was slow but the actors were wonderful and the music was even better.", True),
         ("Этот фильм был очень длинным, но актёры играли прекрасно, и музыка мне тоже понравилась.", False),
         (
-            "Dieser Film war sehr lang, aber die Schauspieler waren wunderbar, und die Musik war noch besser.",
+            "Dieser Film war lang, aber die Schauspieler waren wunderbar, und die Musik hat mir noch mehr gefallen.",
             False,
         ),
         ("def f(x):\n    return [y for y in x if y == 3]", True),
