@@ -6,9 +6,11 @@ the card (written last, elsewhere) points `datasets.load_dataset(run)` at all of
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
 
 from upcycle.errors import boundary
 from upcycle.run import Run
@@ -44,10 +46,8 @@ def write(run: Run, *, split: dict[str, float], seed: int) -> Written:
     Raises:
         DiskError: no room; what was there before stays whole.
     """
-    import numpy as np
-
     rows = run.journal.row_numbers(STAGE, "kept")
-    rows = rows[np.random.default_rng(seed).permutation(len(rows))]
+    Random(seed).shuffle(rows)
     counts: dict[str, int] = {}
     start = 0
     for name, end in _ends(split, len(rows)):
@@ -55,7 +55,7 @@ def write(run: Run, *, split: dict[str, float], seed: int) -> Written:
             counts[name] = end - start
         _write_split(run, name, rows[start:end], {"data": EXAMPLE_COLUMNS, "provenance": ("id", *ORIGIN_COLUMNS)})
         start = end
-    dropped = np.concatenate([run.journal.row_numbers(STAGE, state) for state in ("dropped", "failed")])
+    dropped = run.journal.row_numbers(STAGE, "dropped") + run.journal.row_numbers(STAGE, "failed")
     _write_split(run, "train", dropped, {"dropped": DROPPED_COLUMNS})
     return Written(counts, len(dropped))
 
@@ -67,7 +67,7 @@ def _ends(split: dict[str, float], rows: int) -> Iterator[tuple[str, int]]:
         yield name, round(rows * share / total)
 
 
-def _write_split(run: Run, name: str, rows: Any, folders: Mapping[str, Sequence[str]]) -> None:
+def _write_split(run: Run, name: str, rows: array[int], folders: Mapping[str, Sequence[str]]) -> None:
     """Write the rows with these numbers into one or more folders, each with its own columns of them."""
     shards = [_Shards(run.path / folder, name, columns) for folder, columns in folders.items()]
     try:
