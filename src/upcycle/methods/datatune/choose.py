@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -29,9 +29,11 @@ from upcycle.methods.datatune.plans.program import Made
 from upcycle.methods.datatune.rerank import rerank
 from upcycle.records import Record
 from upcycle.run import Run, write_text
-from upcycle.sources.catalog import Hit
 from upcycle.sources.source import Source
 from upcycle.task import Task
+
+if TYPE_CHECKING:
+    from upcycle.sources.catalog import Hit
 
 STAGE = "plan"
 _SAMPLE = 200

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upcycle.errors import RowError
 from upcycle.llm.model import Model, Request
 from upcycle.llm.replies import ask
 from upcycle.methods.prompts import cut, fill, show_records, show_task
-from upcycle.sources.catalog import Hit
 from upcycle.task import Task
+
+if TYPE_CHECKING:
+    from upcycle.sources.catalog import Hit
 
 VOTE_TEMPERATURE = 0.7
 _PROMPT_CHARS = 24_000

@@ -21,7 +21,7 @@ from upcycle.yamlfile import dump_yaml, parse_yaml
 class Plan(BaseModel):
     """How records of one source become examples."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     source: str
     configs: tuple[str, ...] | None = Field(None, description="Only these configurations; all where left out.")

@@ -38,7 +38,7 @@ def key_text(value: Any) -> str:
 
 
 class _Step(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
     def reads(self) -> tuple[str, ...]:
         """Fields this step needs."""
