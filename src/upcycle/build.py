@@ -40,7 +40,7 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
             await keep(produced, config.rows, run)
         except (BudgetExceededError, ProviderError) as error:
             stopped = error
-    if isinstance(stopped, ProviderError) and not run.journal.counts(STAGE) and not run.journal.spent().tokens:
+    if isinstance(stopped, ProviderError) and not run.journal.counts(STAGE) and not run.journal.answered():
         # A wrong key, an unknown model or an address where nobody answers: nothing began, so nothing is to be written.
         raise ConfigError(str(stopped)) from stopped
     run.tell("write", "writing")

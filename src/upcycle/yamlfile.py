@@ -57,7 +57,8 @@ def parse_yaml(text: str, model: type[M], name: str) -> M:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError(f"{where}: not valid YAML ({getattr(error, 'problem', error)})") from None
+        said = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"{where}: not valid YAML ({said})") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{name}: expected keys and values, found {type(content).__name__}")
     try:

@@ -214,11 +214,15 @@ class Journal:
         self._execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
         self.commit()
 
+    def answered(self) -> bool:
+        """Whether any call ever brought a reply."""
+        return bool(self._db.execute("SELECT EXISTS (SELECT 1 FROM calls WHERE state='done')").fetchone()[0])
+
     def holds_work(self) -> bool:
-        """Whether anything was bought, decided or made; settings, and calls refused at no cost, are none of these."""
+        """Whether anything was answered, decided or made; settings, and calls in vain, are none of these."""
         return bool(
             self._db.execute(
-                "SELECT EXISTS (SELECT 1 FROM calls WHERE state != 'failed' OR tokens > 0 OR cost_micro > 0)"
+                "SELECT EXISTS (SELECT 1 FROM calls WHERE state='done')"
                 " OR EXISTS (SELECT 1 FROM rows)"
                 " OR EXISTS (SELECT 1 FROM meta WHERE key NOT IN ('schema_version', 'settings', 'models'))"
             ).fetchone()[0]
