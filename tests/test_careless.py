@@ -392,8 +392,7 @@ def test_a_row_that_is_not_there_is_said(upcycle: Command, tmp_path: Path):
         ("source: reviews\nimport: '{review}'\ninput: a\noutput: b\n", "import"),
         ("[", "plan.yaml"),
         (
-            "source: reviews\nsteps:\n- {do: llm, into: x, fields: [review], ask: Say it.}\ninput: '{review}'\n"
-            "output: '{x}'\n",
+            "source: reviews\nsteps: [{do: llm, into: x, fields: [review], ask: Say it.}]\ninput: a\noutput: '{x}'\n",
             "plan.yaml asks a model for some fields; give --model",
         ),
     ],
