@@ -31,6 +31,14 @@ def test_a_task_file_gives_task_and_settings(tmp_path: Path):
     assert config.model.executor == "openai/some"
 
 
+def test_a_source_in_a_task_file_is_looked_for_beside_it(tmp_path: Path):
+    (tmp_path / "school").mkdir()
+    text = "instruction: Do it.\nsources: [school, ./away, elsewhere, stdlib, 'python:rich']\n"
+    _, settings = load_task_file(write(tmp_path / "task.yaml", text))
+    beside = (str(tmp_path / "school"), str(tmp_path / "away"))
+    assert settings["sources"] == (*beside, "elsewhere", "stdlib", "python:rich")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -229,10 +229,11 @@ def _methods(given: Methods | list[str]) -> dict[str, Any]:
 
 
 def _beside(path: Path, source: str) -> str:
-    # Paths in a task file are relative to the file, like its gold.
-    if source.startswith((".", "..")) and not Path(source).is_absolute():
-        return str(path.parent / source)
-    return source
+    # Paths in a task file are relative to the file, like its gold; a bare name may also be one where upcycle runs.
+    if source == "stdlib" or source.startswith("python:") or Path(source).is_absolute():
+        return source
+    beside = path.parent / source
+    return str(beside) if source.startswith(".") or beside.exists() else source
 
 
 def _first(error: ValidationError) -> str:

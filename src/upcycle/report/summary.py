@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from upcycle.config import BuildConfig
-from upcycle.errors import UpcycleError
+from upcycle.errors import RowKind, UpcycleError
 from upcycle.report.dataset import STAGE, Written
 from upcycle.run import Run
 from upcycle.task import Task
@@ -95,16 +95,21 @@ class Report:
         )
 
 
+_FAILED = (RowKind.UNPARSEABLE, RowKind.API_TRANSIENT, RowKind.API_FATAL)
+
+
 def summarise(task: Task, config: BuildConfig, run: Run, written: Written, stopped: UpcycleError | None) -> Report:
     """The report of what the run's journal holds."""
     kept = sum(written.splits.values())
+    counts = run.journal.counts(STAGE)
     reason = ""
     if stopped is not None:
         reason = str(stopped)
     elif kept < config.rows:
         reason = f"every source that fits is exhausted after {kept:,} of {config.rows:,} examples"
+        if failed := sum(counts.get(kind, 0) for kind in _FAILED):
+            reason += f"; {failed:,} rows failed, `upcycle retry {run.path}` gives them another try"
     spent = run.journal.spent()
-    counts = run.journal.counts(STAGE)
     return Report(
         path=run.path,
         task=task.name,
