@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from upcycle.cli.options import build_arguments, build_settings
+from upcycle.cli.options import build_arguments
 
 HELP = "make a task's dataset out of existing data"
 
@@ -14,18 +14,11 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
-
-    from upcycle import api
     from upcycle.build import build
     from upcycle.cli import console
-    from upcycle.cli.consent import agree
+    from upcycle.cli.working import in_run
 
-    task, config = api.resolve(args.task, **build_settings(args))
-    asyncio.run(agree(config, yes=args.yes))
-    with console.events(args) as listener, api.open_run(task, config, args.out, listener) as opened:
-        opened.tell("task", "contract", text=task.contract.described())
-        report = asyncio.run(build(task, config, opened))
+    report = in_run(args, build)
     if args.json:
         console.print_object(report.facts())
     else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from upcycle.cli.options import build_arguments, build_settings
+from upcycle.cli.options import build_arguments
 
 HELP = "choose sources, write and pilot plans, estimate the price"
 
@@ -17,18 +17,11 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
-
-    from upcycle import api
     from upcycle.cli import console
-    from upcycle.cli.consent import agree
-    from upcycle.plan_report import plan as make_plans
+    from upcycle.cli.working import in_run
+    from upcycle.plan_report import plan
 
-    task, config = api.resolve(args.task, **build_settings(args))
-    asyncio.run(agree(config, yes=args.yes))
-    with console.events(args) as listener, api.open_run(task, config, args.out, listener) as opened:
-        opened.tell("task", "contract", text=task.contract.described())
-        report = asyncio.run(make_plans(task, config, opened))
+    report = in_run(args, plan)
     if args.json:
         console.print_object(report.facts())
     else:
