@@ -9,6 +9,7 @@ source is used up before the next is opened.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from functools import cached_property
 
 from upcycle.config import Datatune
 from upcycle.curation.checks import Check
@@ -73,25 +74,32 @@ class _Stream:
         self, chosen: Chosen, choice: Choice, task: Task, model: Model | None, check: Check, run: Run, seed: int
     ) -> None:
         self.card = chosen.source.card
-        self._run = run
-        program = compile_plan(chosen.plan, seed=seed)
-        pool = program.fill(chosen.source.records() if program.needs_pool else ())
-        self._transform = Transform(
+        self._chosen, self._run, self._seed = chosen, run, seed
+        self._start = lambda program, pool: Transform(
             program, self.card, task=task, expanded=choice.expanded, model=model, check=check, pool=pool
         )
-        failed = set(run.journal.row_names("transform", "failed"))
-        self._records = self._owed(chosen, seed, failed)
         self._open = True
         self._unread = 0
 
+    @cached_property
+    def _transform(self) -> Transform:
+        # Sources that are never needed are never read: the pool may take 20,000 records.
+        program = compile_plan(self._chosen.plan, seed=self._seed)
+        return self._start(program, program.fill(self._chosen.source.records() if program.needs_pool else ()))
+
+    @cached_property
+    def _records(self) -> Iterator[Record]:
+        return self._owed(set(self._run.journal.row_names("transform", "failed")))
+
     @property
     def kept(self) -> int:
+        """Examples it gave so far."""
         return self._transform.tally.kept
 
-    def _owed(self, chosen: Chosen, seed: int, failed: set[str]) -> Iterator[Record]:
+    def _owed(self, failed: set[str]) -> Iterator[Record]:
         # A failed row is asked again on request only (`upcycle retry`), not at every start.
-        for record in shuffled(chosen.source.records(skip=self._skip), seed):
-            if not chosen.plan.takes(record.config, record.split):
+        for record in shuffled(self._chosen.source.records(skip=self._skip), self._seed):
+            if not self._chosen.plan.takes(record.config, record.split):
                 continue
             if failed and example_id(METHOD, self.card.id, self.card.revision, record.ref) in failed:
                 continue
