@@ -1,0 +1,109 @@
+"""Looking into runs: status, why and retry tell and do what a user expects."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import upcycle
+from upcycle.errors import ConfigError
+from upcycle.llm.model import Completion, Request, Usage
+from upcycle.testing import FakeServer
+
+PLAN = """\
+source: rows
+steps:
+- do: filter
+  field: text
+  min_chars: 4
+- {do: llm, into: title, fields: [text], ask: A title for the text.}
+input: "{text}"
+output: "{title}"
+"""
+
+
+class Writer:
+    """Writes titles; of some rows nothing that can be read, until it is mended."""
+
+    def __init__(self, bad: set[str]) -> None:
+        self.bad = bad
+
+    def __call__(self, request: Request) -> Completion:
+        text = request.messages[-1]["content"]
+        bad = any(f"row {name} " in text for name in self.bad)
+        return Completion("no title today" if bad else json.dumps({"title": "A title", "skip": None}), Usage(10, 5))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = [{"text": f"row {n} of the file"} for n in range(12)] + [{"text": "row"}]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    return tmp_path
+
+
+async def build(folder: Path, server: FakeServer, **more: Any) -> upcycle.Report:
+    return await upcycle.build(
+        "Give the text a title.",
+        sources=(str(folder / "rows.jsonl"),),
+        methods={"datatune": {"plan": str(folder / "plan.yaml"), "min_yield": 0}},
+        model={"planner": "none", "judge": "none", "executor": "openai/fake", "base_url": server.url},
+        rows=12,
+        out=folder / "run",
+        **more,
+    )
+
+
+async def test_failed_rows_wait_for_retry_and_then_complete_the_dataset(folder: Path):
+    writer = Writer({"3", "7"})
+    async with FakeServer(writer) as server:
+        report = await build(folder, server)
+        assert (report.kept, report.reached) == (10, False)
+        assert report.dropped == {"skipped": 1, "unparseable": 2}
+        paid = server.stats()["paid"]
+        writer.bad.clear()
+        assert (await build(folder, server)).kept == 10, "failed rows are not asked again unasked"
+        assert server.stats()["paid"] == paid
+        assert upcycle.retry(folder / "run", ("api-transient",)) == 0
+        assert upcycle.retry(folder / "run", ("unparseable",)) == 2
+        report = await build(folder, server)
+    assert (report.kept, report.reached) == (12, True)
+    assert server.stats()["paid"] == paid + 2
+
+
+async def test_why_tells_a_kept_a_failed_and_a_skipped_row(folder: Path):
+    async with FakeServer(Writer({"3"})) as server:
+        await build(folder, server)
+    kept = upcycle.why(folder / "run", "default/train/0")
+    assert (kept["state"], kept["output"]) == ("kept", "A title")
+    assert "row 0 of the file" in kept["calls"][0]["request"]
+    assert upcycle.why(folder / "run", kept["id"][:8])["id"] == kept["id"]
+    failed = upcycle.why(folder / "run", "default/train/3")
+    assert (failed["state"], failed["kind"]) == ("failed", "unparseable")
+    assert "no title today" in failed["reason"]
+    assert len(failed["calls"]) == 4
+    skipped = upcycle.why(folder / "run", "default/train/12")
+    assert skipped["reason"] == "filter: 'text' has 3 characters"
+    with pytest.raises(ConfigError, match="has no row 'nonsense'"):
+        upcycle.why(folder / "run", "nonsense")
+
+
+async def test_status_counts_rows_cost_and_calls_without_touching_the_run(folder: Path):
+    async with FakeServer(Writer({"3"})) as server:
+        await build(folder, server)
+    before = {path: path.read_bytes() for path in (folder / "run").glob("*.yaml")}
+    found = upcycle.status(folder / "run")
+    assert (found.kept, found.wanted, found.running) == (11, 12, False)
+    assert found.kinds == {"ok": 11, "skipped": 1, "unparseable": 1}
+    assert found.tokens == 15 * 15, "eleven rows and four tries of one"
+    assert "11 of 12 examples, not running" in repr(found)
+    assert before == {path: path.read_bytes() for path in (folder / "run").glob("*.yaml")}
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path):
+    for look in (upcycle.status, upcycle.retry):
+        with pytest.raises(ConfigError, match="holds no run"):
+            look(tmp_path)
