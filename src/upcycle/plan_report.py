@@ -34,6 +34,7 @@ class PlanReport:
 
     Attributes:
         tokens, usd: of `wanted` rows made with the plans in order; usd is None where the price is not known.
+        piloted: whether the plans were tried; a plan that is given is not, so what it will ask cannot be said.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class PlanReport:
     usd: float | None
     spent_usd: float
     spent_calls: int
+    piloted: bool = True
 
     def facts(self) -> dict[str, Any]:
         """Everything as plain values, for `--json`."""
@@ -54,12 +56,14 @@ class PlanReport:
         for one in self.plans:
             cost = "asks the model" if one.asks_model else "costs nothing"
             rows = "?" if one.rows is None else f"{one.rows:,}"
-            lines.append(
-                f"  {one.source:<24} {rows:>8} records, pilot kept {one.kept_share:.0%}, score {one.score:.2f}, {cost}"
-            )
+            tried = f"pilot kept {one.kept_share:.0%}, score {one.score:.2f}, " if self.piloted else "as given, "
+            lines.append(f"  {one.source:<24} {rows:>8} records, {tried}{cost}")
             lines += [f"      {line}" for line in one.prose.splitlines()[:8]]
         price = "price unknown" if self.usd is None else f"about ${self.usd:.4f}"
-        lines.append(f"  estimate for {self.wanted:,} examples: {self.tokens:,} tokens, {price}")
+        estimate = f"{self.tokens:,} tokens, {price}"
+        if not self.piloted and any(one.asks_model for one in self.plans):
+            estimate = "none, a plan that is given is not piloted"
+        lines.append(f"  estimate for {self.wanted:,} examples: {estimate}")
         lines.append(f"  spent so far: ${self.spent_usd:.4f}, {self.spent_calls:,} calls")
         return "\n".join(lines)
 
@@ -91,6 +95,8 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
         micro += kept / max(one.rate, 0.01) * one.micro_per_row
         left -= kept
     spent = run.journal.spent()
+    piloted = config.methods.datatune.plan is None
+    unknown = any(one.plan.needs_model for one in choice.chosen) and not (piloted and (models.priced or micro))
     return PlanReport(
         path=run.path,
         task=task.name,
@@ -108,7 +114,8 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
             for one in choice.chosen
         ],
         tokens=round(tokens),
-        usd=None if micro == 0 and tokens > 0 and not models.priced else micro / 1e6,
+        usd=None if unknown else micro / 1e6,
         spent_usd=spent.micro / 1e6,
         spent_calls=spent.calls,
+        piloted=piloted,
     )
