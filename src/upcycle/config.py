@@ -131,7 +131,11 @@ class TaskFile(_Section):
     budget: str | Budget | None = None
     licence: Licence | None = None
     split: Split | None = None
+    languages: tuple[str, ...] = ()
     concurrency: int | None = Field(None, ge=1, le=4096)
+    rpm: int | None = Field(None, ge=1)
+    tpm: int | None = Field(None, ge=1)
+    prices: str | None = None
     curation: dict[str, Any] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     evaluation: dict[str, Any] = Field(default_factory=dict)
@@ -181,9 +185,13 @@ def load_task_file(path: Path) -> tuple[Task, dict[str, Any]]:
 
 def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    for key in ("rows", "licence", "split", "concurrency", "seed"):
+    for key in ("rows", "licence", "split", "concurrency", "rpm", "tpm", "seed"):
         if (value := getattr(file, key)) is not None:
             settings[key] = value
+    if file.languages:
+        settings["languages"] = file.languages
+    if file.prices is not None:
+        settings["prices"] = str(path.parent / file.prices)
     if file.sources:
         settings["sources"] = tuple(_beside(path, source) for source in file.sources)
     if file.model is not None:

@@ -49,7 +49,9 @@ class Status:
         lost = {kind: count for kind, count in self.kinds.items() if kind != "ok"}
         if lost:
             lines.append("  dropped  " + ", ".join(f"{kind} {count:,}" for kind, count in sorted(lost.items())))
-        calls = f"{self.calls:,} calls, {self.in_flight} {'in flight' if self.running else 'cut off'}"
+        calls = f"{self.calls:,} calls"
+        if self.in_flight:
+            calls += f", {self.in_flight} {'in flight' if self.running else 'cut off'}"
         lines.append(f"  cost     ${self.spent_usd:.4f}, {self.tokens:,} tokens, {calls}")
         for stage in self.stages:
             told = f"{stage['calls']:,} calls, ${stage['spent_micro'] / 1e6:.4f}"
