@@ -14,6 +14,7 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
 		--editable '.[all-cpu]' --group dev
+	$(BIN)/python -m compileall -q src
 	touch $(READY)
 
 demo: $(READY)
