@@ -271,3 +271,14 @@ async def test_all_rows_come_through_a_flaky_model(journal: Journal) -> None:
     stack = gateway(flaky, journal, Ledger(Budget()))
     replies = await asyncio.gather(*(stack.complete(request(str(n))) for n in range(200)))
     assert [reply.text for reply in replies] == [str(n) for n in range(200)]
+
+
+async def test_a_refusal_for_good_spares_the_requests_that_wait(journal: Journal) -> None:
+    model = ScriptedModel([ProviderError("no such model")])
+    ledger = Ledger(Budget())
+    metered = Metered(model, journal=journal, ledger=ledger, price=None)
+    paced = Paced(metered, Gate(1))
+    asked = [paced.complete(request(f"row {n}")) for n in range(5)]
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert [str(error) for error in ended] == ["no such model"] * 5
+    assert ledger.spent_calls == 1

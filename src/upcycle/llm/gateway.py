@@ -117,23 +117,30 @@ class Retried:
 
 
 class Paced:
-    """Lets attempts through a `Gate`."""
+    """Lets attempts through a `Gate`; once the server has refused for good, none of those that still wait there."""
 
     def __init__(self, model: Model, gate: Gate) -> None:
         self.name, self.endpoint = model.name, model.endpoint
         self._model, self.gate = model, gate
+        self._refused: ProviderError | None = None
 
     async def complete(self, request: Request) -> Completion:
         estimate = self.gate.estimate(request.prompt_bytes(), request.max_tokens)
         await self.gate.enter(estimate)
         refused, used = False, None
         try:
+            if self._refused is not None:
+                used = 0
+                raise ProviderError(str(self._refused))
             completion = await self._model.complete(request)
             used = completion.usage.total
             return completion
         except AttemptError as fault:
             refused = fault.overloaded
             used = None if fault.unsure else 0
+            raise
+        except ProviderError as error:
+            self._refused = error
             raise
         finally:
             self.gate.leave(refused=refused, estimate=estimate, used=used)
