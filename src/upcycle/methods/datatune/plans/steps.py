@@ -274,7 +274,7 @@ class Clause(_OneField):
 
 
 class CheckSolution(_Step):
-    """Keep the record only when its worked solution does not contradict its answer."""
+    """Keep the record only when its worked solution can be followed and contradicts neither its answer nor itself."""
 
     do: Literal["check-solution"] = "check-solution"
     question: str

@@ -318,7 +318,7 @@ def _relations(wanted: Wanted, offer: Offer, card: Any) -> Iterator[Plan]:
             yield _plan(card, (*steps, *written), way.template, "{right}", "options")
 
 
-_NO_CLAUSE = r"(?i)^\W*(he|she|it|they|this|that|these|those)\b|[?!]|\bthus\b"
+_NO_CLAUSE = r"(?i)^\W*(he|she|it|they|his|her|its|their|this|that|these|those)\b|[?!]|\bthus\b"
 
 
 def _placed(template: str, opening: str, within: str) -> str:
