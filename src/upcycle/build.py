@@ -100,7 +100,7 @@ async def keep(produced: AsyncGenerator[Example | Dropped, None], wanted: int, r
             failed = result.kind in (RowKind.UNPARSEABLE, RowKind.API_TRANSIENT, RowKind.API_FATAL)
             state = "failed" if failed else "dropped"
             run.journal.row(STAGE, result.id, state=state, kind=result.kind, value=result)
-        if time.monotonic() - told > 0.2:
+        if time.monotonic() - told > 0.2 or run.kept == wanted:
             told = time.monotonic()
             spent = run.ledger
             run.tell(STAGE, "progress", keep=False, kept=run.kept, wanted=wanted,
