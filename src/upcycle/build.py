@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from upcycle.config import BuildConfig
 from upcycle.curation.checks import checks_for
@@ -92,17 +93,18 @@ async def keep(produced: AsyncGenerator[Example | Dropped, None], wanted: int, r
     run.journal.forget_rows(STAGE, state="kept")
     run.journal.forget_rows(STAGE, state="dropped")
     run.kept, told = 0, 0.0
-    async for result in produced:
-        if isinstance(result, Example):
-            run.journal.row(STAGE, result.id, state="kept", kind=RowKind.OK, value=result)
-            run.kept += 1
-        else:
-            failed = result.kind in (RowKind.UNPARSEABLE, RowKind.API_TRANSIENT, RowKind.API_FATAL)
-            state = "failed" if failed else "dropped"
-            run.journal.row(STAGE, result.id, state=state, kind=result.kind, value=result)
-        if time.monotonic() - told > 0.2 or run.kept == wanted:
-            told = time.monotonic()
-            spent = run.ledger
-            run.tell(STAGE, "progress", keep=False, kept=run.kept, wanted=wanted,
-                     usd=spent.spent_micro / 1e6, tokens=spent.spent_tokens)  # fmt: skip
+    async with aclosing(produced):
+        async for result in produced:
+            if isinstance(result, Example):
+                run.journal.row(STAGE, result.id, state="kept", kind=RowKind.OK, value=result)
+                run.kept += 1
+            else:
+                failed = result.kind in (RowKind.UNPARSEABLE, RowKind.API_TRANSIENT, RowKind.API_FATAL)
+                state = "failed" if failed else "dropped"
+                run.journal.row(STAGE, result.id, state=state, kind=result.kind, value=result)
+            if time.monotonic() - told > 0.2 or run.kept == wanted:
+                told = time.monotonic()
+                spent = run.ledger
+                run.tell(STAGE, "progress", keep=False, kept=run.kept, wanted=wanted,
+                         usd=spent.spent_micro / 1e6, tokens=spent.spent_tokens)  # fmt: skip
     run.journal.commit()

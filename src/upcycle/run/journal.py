@@ -14,6 +14,7 @@ import sqlite3
 import time
 from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -265,11 +266,9 @@ class Journal:
             self._timer = asyncio.get_running_loop().call_later(_COMMIT_WITHIN, self._commit_late)
 
     def _commit_late(self) -> None:
-        try:
+        with suppress(DiskError):
+            # Nobody awaits this commit: the next write says that it failed.
             self.commit()
-        except DiskError as error:
-            # Nobody awaits this commit, and SQLite may have rolled it back: the next write says so.
-            self._broken = error
 
     def _commit_turn(self) -> None:
         self._scheduled = False
@@ -293,9 +292,14 @@ class Journal:
             self._timer.cancel()
             self._timer = None
         self._writes = 0
-        with boundary("the journal"):
-            if self._db.in_transaction:
-                self._db.execute("COMMIT")
+        try:
+            with boundary("the journal"):
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")
+        except DiskError as error:
+            # SQLite may have rolled it back: whatever is written or sent after it would stand on lost ground.
+            self._broken = error
+            raise
 
     def close(self) -> None:
         """Commit and close."""

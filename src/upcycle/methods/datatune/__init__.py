@@ -9,6 +9,7 @@ source is used up before the next is opened.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from functools import cached_property
 
 from upcycle.config import Datatune
@@ -63,8 +64,10 @@ async def datatune(
         for stream in streams:
             if needed() <= 0:
                 return
-            async for result in stream.until(lambda s=stream, m=most: min(needed(), m - s.kept), at_once, settings):
-                yield result
+            rows = stream.until(lambda s=stream, m=most: min(needed(), m - s.kept), at_once, settings)
+            async with aclosing(rows):
+                async for result in rows:
+                    yield result
 
 
 class _Stream:
@@ -116,11 +119,9 @@ class _Stream:
             return
         self._run.tell("transform", "source opened", source=self.card.id)
         rows = self._transform.rows(self._records, needed=needed, at_once=at_once, min_yield=settings.min_yield)
-        try:
+        async with aclosing(rows):
             async for result in rows:
                 yield result
-        finally:
-            await rows.aclose()
         self._open = needed() <= 0
         tally = self._transform.tally
         if not self._open:
