@@ -25,4 +25,12 @@ def in_run(args: argparse.Namespace, work: Callable[[Task, BuildConfig, Run], Co
     asyncio.run(agree(config, yes=args.yes))
     with console.events(args) as listener, api.open_run(task, config, args.out, listener) as run:
         run.tell("task", "contract", text=task.contract.described())
-        return asyncio.run(work(task, config, run))
+        with asyncio.Runner(loop_factory=_loop) as runner:
+            return runner.run(work(task, config, run))
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """uvloop's: its turns cost a third less, 0.2 ms of every call (design/2026-11-21-uvloop.md)."""
+    import uvloop
+
+    return uvloop.new_event_loop()
