@@ -25,6 +25,8 @@ from upcycle.errors import DiskError, StaleRunError, boundary
 SCHEMA_VERSION = "1"
 _COMMIT_EVERY = 500  # writes nobody awaits (row fates) are committed at least this often
 _COMMIT_WITHIN = 0.002  # seconds until a reply is on disk where no request follows it
+_ROWS_TOGETHER = 256
+_ROWS_WITHIN = 0.5  # seconds a row's fate may wait for others, so that `status` is of now
 
 
 class StoredCall(NamedTuple):
@@ -52,6 +54,7 @@ class Journal:
             self._db = connect(path)
             self._db.executescript((Path(__file__).parent / "schema.sql").read_text())
         self._writes = 0
+        self._pending: list[tuple[Any, ...]] = []
         self._waiting: list[asyncio.Future[None]] = []
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -133,16 +136,25 @@ class Journal:
 
     def row(self, stage: str, row: str, *, state: str, kind: str, value: Any = None, verdict: Any = None) -> None:
         """Remember how a row ended; replaces what was known of it. Committed with the next turn of the loop."""
-        self._execute(
-            "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (stage, row, state, kind, _text(value), _text(verdict), time.time()),
-        )
-        self._lazily()
+        self._pending.append((stage, row, state, kind, _text(value), _text(verdict), time.time()))
+        if len(self._pending) >= _ROWS_TOGETHER or self._pending[-1][-1] - self._pending[0][-1] > _ROWS_WITHIN:
+            self._write_rows()
+
+    def _write_rows(self) -> None:
+        # Unlike replies, fates cost nothing to find out again: they are written many at a time.
+        rows, self._pending = self._pending, []
+        if rows:
+            self._execute("INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._lazily()
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        self._write_rows()
+        return self._db.execute(sql, values)
 
     def rows(self, stage: str, state: str | None = None) -> Iterator[tuple[str, str, str, Any, Any]]:
         """Rows of a stage as (row, state, kind, value, verdict), sorted by row; streamed."""
         query = "SELECT row, state, kind, value, verdict FROM rows WHERE stage=?"
-        cursor = self._db.execute(
+        cursor = self._read(
             query + (" AND state=?" if state else "") + " ORDER BY row", (stage, state) if state else (stage,)
         )
         for row, found, kind, value, verdict in cursor:
@@ -150,30 +162,30 @@ class Journal:
 
     def row_names(self, stage: str, state: str) -> list[str]:
         """Names of a stage's rows in one state, sorted."""
-        found = self._db.execute("SELECT row FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
+        found = self._read("SELECT row FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
         return [name for (name,) in found]
 
     def row_numbers(self, stage: str, state: str) -> array[int]:
         """Numbers of a stage's rows in one state, sorted by row name: the same order on every machine."""
-        found = self._db.execute("SELECT rowid FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
+        found = self._read("SELECT rowid FROM rows WHERE stage=? AND state=? ORDER BY row", (stage, state))
         return array("q", (number for (number,) in found))
 
     def texts_at(self, numbers: Sequence[int]) -> list[str]:
         """Values of the rows with these numbers as JSON text, in this order."""
         marks = ",".join("?" * len(numbers))
-        texts = dict(self._db.execute(f"SELECT rowid, value FROM rows WHERE rowid IN ({marks})", tuple(numbers)))
+        texts = dict(self._read(f"SELECT rowid, value FROM rows WHERE rowid IN ({marks})", tuple(numbers)))
         return [texts[number] for number in numbers]
 
     def counts(self, stage: str) -> dict[str, int]:
         """How many rows of a stage ended in each kind."""
-        found = self._db.execute("SELECT kind, count(*) FROM rows WHERE stage=? GROUP BY kind", (stage,))
+        found = self._read("SELECT kind, count(*) FROM rows WHERE stage=? GROUP BY kind", (stage,))
         return dict(found.fetchall())
 
     def sources(self, stage: str) -> list[tuple[str, str, str, list[str], int]]:
         """Kept rows by (source, plan, revision, licences), with their number."""
         wanted = ", ".join(f"'$.origin.{name}'" for name in ("source", "plan", "revision", "licences"))
         # All four in one call, so that a value is parsed once.
-        found = self._db.execute(
+        found = self._read(
             f"SELECT json_extract(value, {wanted}), count(*) FROM rows WHERE stage=? AND state='kept' GROUP BY 1",
             (stage,),
         )
@@ -193,6 +205,7 @@ class Journal:
         for column, value in (("kind", kind), ("state", state)):
             if value is not None:
                 query, values = f"{query} AND {column}=?", [*values, value]
+        self._write_rows()
         cursor = self._execute(query, tuple(values))
         self.commit()
         return cursor.rowcount
@@ -227,7 +240,7 @@ class Journal:
     def holds_work(self) -> bool:
         """Whether anything was answered, decided or made; settings, and calls in vain, are none of these."""
         return bool(
-            self._db.execute(
+            self._read(
                 "SELECT EXISTS (SELECT 1 FROM calls WHERE state='done')"
                 " OR EXISTS (SELECT 1 FROM rows)"
                 " OR EXISTS (SELECT 1 FROM meta WHERE key NOT IN ('schema_version', 'settings', 'models'))"
@@ -236,12 +249,15 @@ class Journal:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def _execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+    def _execute(self, sql: str, values: tuple[Any, ...] | list[tuple[Any, ...]] = ()) -> sqlite3.Cursor:
         if self._broken is not None:
             raise self._broken
         try:
             if not self._db.in_transaction:
                 self._db.execute("BEGIN")
+            if isinstance(values, list):
+                self._writes += len(values)
+                return self._db.executemany(sql, values)
             self._writes += 1
             return self._db.execute(sql, values)
         except sqlite3.OperationalError:
@@ -250,7 +266,7 @@ class Journal:
 
     def _lazily(self) -> None:
         if self._writes >= _COMMIT_EVERY:
-            self.commit()
+            self._commit()
 
     def _durable(self) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -268,13 +284,13 @@ class Journal:
     def _commit_late(self) -> None:
         with suppress(DiskError):
             # Nobody awaits this commit: the next write says that it failed.
-            self.commit()
+            self._commit()
 
     def _commit_turn(self) -> None:
         self._scheduled = False
         waiting, self._waiting = self._waiting, []
         try:
-            self.commit()
+            self._commit()
         except Exception as error:
             for future in waiting:
                 if not future.done():
@@ -286,6 +302,11 @@ class Journal:
 
     def commit(self) -> None:
         """Write everything down now."""
+        if self._broken is None:
+            self._write_rows()
+        self._commit()
+
+    def _commit(self) -> None:
         if self._broken is not None:
             raise self._broken
         if self._timer is not None:
