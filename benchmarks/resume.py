@@ -1,6 +1,6 @@
 """`kill -9` at random moments, twenty times over, then to the end: is every row there once, and what was paid twice?
 
-    python benchmarks/resume.py [--kills 20] [--rows 4000] [--concurrency 32] [--seed 0] [--json]
+    python benchmarks/resume.py [--kills 20] [--rows 8000] [--concurrency 32] [--seed 0] [--json]
 
 The same command is started again after each kill. What was in flight at a kill is read from the journal as the dead
 process left it; what was paid, and paid twice, is counted by the server.
@@ -50,7 +50,7 @@ class Kill(NamedTuple):
 def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--rows", type=int, default=8000)
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
