@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -67,4 +68,8 @@ def entry() -> None:
     # A build makes many small values that live long and hold no cycles; at its default the collector walks them all
     # every few hundred, which costs a tenth of the process.
     gc.set_threshold(50_000, 20, 20)
+    # numpy, which pyarrow loads, only copies here; by default it starts a thread per core the moment it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Looking for plugins reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(main())

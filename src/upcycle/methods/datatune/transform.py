@@ -190,8 +190,10 @@ class Transform:
             self.tally.failed[kind] = self.tally.failed.get(kind, 0) + 1
 
     def _stop_when_the_server_fails(self, outcome: Outcome | RowError) -> None:
+        if not isinstance(outcome, RowError):
+            return
         lost = self.tally.failed.get(RowKind.API_TRANSIENT, 0) + self.tally.failed.get(RowKind.API_FATAL, 0)
-        if isinstance(outcome, RowError) and lost >= _ENOUGH and lost > 0.5 * self.tally.worked:
+        if lost >= _ENOUGH and lost > 0.5 * self.tally.worked:
             raise ProviderError(f"{lost} of {self.tally.worked} rows failed at the model's server; the last: {outcome}")
 
     def _origin(self, record: Record, calls: Calls) -> Origin:
