@@ -110,7 +110,7 @@ def test_another_task_in_the_same_folder_is_refused_with_what_changed(tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", range(5, 100, 12))
+@pytest.mark.parametrize("after", range(5, 100, 30))
 def test_killed_again_and_again_it_still_ends_whole(tmp_path: Path, after: int):
     write_inputs(tmp_path, ROWS)
     with FakeServer(latency=0.02) as server:
