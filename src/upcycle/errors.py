@@ -62,11 +62,17 @@ class RowKind(StrEnum):
 
     OK = "ok"
     SKIPPED = "skipped"
+    PROGRAM = "program"
     UNPARSEABLE = "unparseable"
     CONTRACT = "contract"
     LANGUAGE = "language"
     DUPLICATE = "duplicate"
     CONTAMINATED = "contaminated"
+    LICENCE = "licence"
+    BALANCE = "balance"
+    ARTEFACT = "artefact"
+    JUDGED = "judged"
+    UNANSWERED = "unanswered"
     API_TRANSIENT = "api-transient"
     API_FATAL = "api-fatal"
 

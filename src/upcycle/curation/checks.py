@@ -9,28 +9,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from upcycle.contract import Contract, listed_options, without_options
+from upcycle.contract import listed_options, without_options
+from upcycle.curation.check import KEEP, Check
+from upcycle.curation.contract import contract_check
+from upcycle.curation.demonstrations import demonstration_check
+from upcycle.curation.language import language_check, languages_of
 from upcycle.errors import RowKind
-from upcycle.language import detect, script_of
 from upcycle.records import Example, Verdict
 from upcycle.task import Task
 
-Check = Callable[[Example], Verdict]
-KEEP = Verdict(keep=True)
-
 _GRAM = 13  # words; the length the field uses for contamination (GPT-3 and after)
 _SHORT_GRAM = 8
-_SURE = 0.99
-_ENOUGH_LETTERS = 80
 
 
 def checks_for(task: Task) -> Check:
     """All checks of a task as one; the first that drops decides."""
     checks = [contract_check(task.contract)]
     if task.contract.language:
-        checks.append(language_check(task.contract.language))
+        checks.append(language_check(languages_of(task.contract.language, task.demonstrations)))
     if task.demonstrations:
         checks.append(demonstration_check([d.input for d in task.demonstrations]))
     if task.gold:
@@ -43,59 +41,6 @@ def checks_for(task: Task) -> Check:
             if not verdict.keep:
                 return verdict
         return KEEP
-
-    return check
-
-
-def contract_check(contract: Contract) -> Check:
-    """Drops what breaks the contract."""
-
-    def check(example: Example) -> Verdict:
-        reason = contract.violation(example.input, example.output, example.choices)
-        return KEEP if reason is None else Verdict(keep=False, kind=RowKind.CONTRACT, reason=reason)
-
-    return check
-
-
-def language_check(language: str) -> Check:
-    """Drops an input or output that is surely in another language; code, numbers and short texts pass."""
-
-    def check(example: Example) -> Verdict:
-        for name, text in (("input", without_options(example.input)), ("output", example.output)):
-            letters = sum(map(str.isalpha, text))
-            found = detect(text)
-            other = found.code not in ("und", language)
-            sure = found.confidence >= _SURE and letters >= _ENOUGH_LETTERS
-            if other and (sure or _other_script(text, language, found.code)):
-                reason = f"the {name} is in {found.code}, not {language}"
-                return Verdict(keep=False, kind=RowKind.LANGUAGE, reason=reason, score=round(found.confidence, 3))
-        return KEEP
-
-    return check
-
-
-_LATIN = {"en", "de", "fr", "es", "it", "pt", "nl", "sv", "da", "no", "fi", "pl", "cs", "ro", "hu", "tr", "vi", "id"}
-
-
-def _other_script(text: str, language: str, found: str) -> bool:
-    return language in _LATIN and found not in _LATIN and script_of(text) not in ("LATIN", "")
-
-
-def demonstration_check(inputs: Sequence[str]) -> Check:
-    """Drops an input that is, letters and digits compared, one of the demonstrations (whole inputs, not substrings)."""
-    known = {_fold(text): number for number, text in enumerate(inputs, 1)}
-
-    def check(example: Example) -> Verdict:
-        number = known.get(_fold(example.input))
-        if number is None:
-            return KEEP
-        return Verdict(
-            keep=False,
-            kind=RowKind.DUPLICATE,
-            reason=f"copies demonstration {number}",
-            score=1.0,
-            other=f"demonstration {number}",
-        )
 
     return check
 

@@ -344,5 +344,6 @@ _LISTS = ("calls", "parents", "licences")
 
 
 def _origin(row: Mapping[str, Any]) -> Origin:
-    known = {name: row[name] for name in Origin.__dataclass_fields__ if row.get(name) is not None}
-    return Origin(**{name: tuple(value) if name in _LISTS else value for name, value in known.items()})
+    known: dict[str, Any] = {name: row[name] for name in Origin.__dataclass_fields__ if row.get(name) is not None}
+    known |= {name: tuple(known[name]) for name in _LISTS if name in known}
+    return Origin(**known)
