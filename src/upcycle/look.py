@@ -16,6 +16,7 @@ import orjson
 
 from upcycle.errors import ConfigError, RowKind
 from upcycle.report.dataset import STAGE
+from upcycle.run.folder import is_being_written
 from upcycle.run.journal import Journal, connect
 
 
@@ -80,7 +81,7 @@ def status(path: str | Path) -> Status:
         last = {"at": event[0], "stage": event[1], "kind": event[2], "data": orjson.loads(event[3])}
     return Status(
         path=path,
-        running=_is_running(path),
+        running=is_being_written(path),
         wanted=_wanted(path),
         kinds=kinds,
         spent_usd=sum(stage["spent_micro"] for stage in stages) / 1e6,
@@ -183,19 +184,6 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise ConfigError(f"{path / 'run.db'} cannot be read: {error}") from None
     finally:
         db.close()
-
-
-def _is_running(path: Path) -> bool:
-    import fcntl
-
-    try:
-        with (path / "run.lock").open("r") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _wanted(path: Path) -> int | None:

@@ -56,6 +56,8 @@ class Run:
             raise
         self.kept = 0
         """Examples kept so far in this process."""
+        self.ended: dict[str, str] = {}
+        """Why each method that ended before its share was reached did so, in a clause."""
         spent = self.journal.spent()
         self.ledger = Ledger(budget or Budget(), micro=spent.micro, tokens=spent.tokens, calls=spent.calls)
 
@@ -129,6 +131,18 @@ def write_text(path: Path, text: str) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether another process holds the lock of the run in this folder."""
+    try:
+        with (path / "run.lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _make_folder(path: Path) -> None:
