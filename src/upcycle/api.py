@@ -107,6 +107,11 @@ def _merged(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     for key in ("model", "methods"):
         if isinstance(found.get(key), dict) and isinstance(given.get(key), dict):
             merged[key] = {**found[key], **given[key]}
+    for method, flags in (given.get("methods") or {}).items():
+        # Flags win key by key: a share on the command line leaves the file's other settings of the method as they are.
+        settings = (found.get("methods") or {}).get(method)
+        if isinstance(settings, dict) and isinstance(flags, dict):
+            merged["methods"][method] = {**settings, **flags}
     return merged
 
 

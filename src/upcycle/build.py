@@ -15,6 +15,8 @@ from upcycle.curation.checks import checks_for
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
 from upcycle.llm.roles import Roles, open_models
 from upcycle.methods.datatune import Search, datatune
+from upcycle.methods.generate import generate
+from upcycle.methods.mix import Start, mix
 from upcycle.records import Dropped, Example
 from upcycle.report.card import write_card
 from upcycle.report.dataset import STAGE, write
@@ -33,7 +35,7 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
         ConfigError, SourceError, StaleRunError: nothing began; a server that refuses from the first call on is one.
         DiskError: no room; everything committed is saved, and the same call goes on when there is room.
     """
-    sources = readable(config, run)
+    sources = readable(config, run) if config.methods.datatune else []
     stopped: UpcycleError | None = None
     async with open_models(config, run) as models:
         produced = produce(task, config, sources, models, run)
@@ -67,21 +69,35 @@ def produce(
     models: Roles,
     run: Run,
 ) -> AsyncGenerator[Example | Dropped, None]:
-    """Examples and drops of the task's methods, judged by one set of checks, as many as are still needed."""
-    assert config.methods.datatune is not None
-    return datatune(
-        task,
-        config.methods.datatune,
-        sources=sources,
-        models=models,
-        run=run,
-        check=checks_for(task),
-        needed=lambda: config.rows - run.kept,
-        wanted=config.rows,
-        seed=config.seed,
-        at_once=4 * config.concurrency,  # rows that wait out a refusal must not hold up the others
-        search=Search(config.licence, config.languages),
-    )
+    """Examples and drops of the task's methods, mixed by share and judged by one set of checks."""
+    check = checks_for(task)
+    at_once = 4 * config.concurrency  # rows that wait out a refusal must not hold up the others
+    starts: dict[str, tuple[float, Start]] = {}
+    if (transforming := config.methods.datatune) is not None:
+        starts["datatune"] = (
+            transforming.share,
+            lambda needed: datatune(
+                task,
+                transforming,
+                sources=sources,
+                models=models,
+                run=run,
+                check=check,
+                needed=needed,
+                wanted=config.rows,
+                seed=config.seed,
+                at_once=at_once,
+                search=Search(config.licence, config.languages),
+            ),
+        )
+    if (writing := config.methods.generate) is not None:
+        starts["generate"] = (
+            writing.share,
+            lambda needed: generate(
+                task, writing, models=models, run=run, check=check, needed=needed, seed=config.seed, at_once=at_once
+            ),
+        )
+    return mix(starts, wanted=config.rows, run=run)
 
 
 async def keep(produced: AsyncGenerator[Example | Dropped, None], wanted: int, run: Run) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from upcycle.budget import Budget, parse_budget
 from upcycle.contract import Contract
@@ -69,10 +69,47 @@ class Datatune(_Section):
     plan: str | None = Field(None, description="A plan file to use as it is, instead of planning.")
 
 
+class Generate(_Section):
+    """Settings of plain generation: a model writes examples from nothing."""
+
+    share: float = Field(100, gt=0, description="Weight beside other methods.")
+    topics: int = Field(40, ge=0, le=200, description="Topics the planner names; 0 for none.")
+    attributes: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Axes of your own, or in place of topic, style, length, difficulty."
+    )
+    labels: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Shares of the outputs, where they form a closed set; else all alike."
+    )
+    per_call: int = Field(5, ge=1, le=20, description="Examples asked for in one call.")
+    temperature: float = Field(1.0, gt=0, le=2, description="Of every call; it does not change.")
+    avoid: int = Field(1200, ge=0, le=20_000, description="Characters of earlier inputs a prompt shows.")
+    window: int = Field(60, ge=10, le=10_000, description="Rows over which the yield of new examples is judged.")
+    min_new: float = Field(0.2, ge=0, le=1, description="Share of new examples in the window below which it stops.")
+
+
 class Methods(_Section):
-    """The methods a dataset is made with."""
+    """The methods a dataset is made with; where any is named, only those."""
 
     datatune: Datatune | None = Datatune()
+    generate: Generate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_those_named(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or not value:
+            return value
+        return {"datatune": None, **value}
+
+    @model_validator(mode="after")
+    def _at_least_one(self) -> Self:
+        if not self.named():
+            raise ValueError(f"name a method; known methods: {', '.join(Methods.model_fields)}")
+        return self
+
+    def named(self) -> dict[str, Datatune | Generate]:
+        """The methods in use, in the order of the fields, with their settings."""
+        found = {name: getattr(self, name) for name in Methods.model_fields}
+        return {name: settings for name, settings in found.items() if settings is not None}
 
 
 def _known_splits(value: dict[str, float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from upcycle.build import readable
 from upcycle.config import BuildConfig
+from upcycle.errors import ConfigError
 from upcycle.llm.roles import open_models
 from upcycle.methods.datatune import Search, choose
 from upcycle.run import Run
@@ -72,9 +73,11 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
     """Choose and pilot; the run remembers it, and `build` goes on from there.
 
     Raises:
+        ConfigError: datatune is not among the methods.
         SourceError: no source fits.
     """
-    assert config.methods.datatune is not None
+    if config.methods.datatune is None:
+        raise ConfigError("plan is about transforming sources, and datatune is not among the methods; use build")
     sources = readable(config, run)
     async with open_models(config, run) as models:
         choice = await choose(

@@ -49,7 +49,12 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--tpm", type=int, metavar="N", help="most tokens a minute")
     verb.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     verb.add_argument("--split", metavar="SHARES", help="e.g. train=90,validation=10 (default: all train)")
-    verb.add_argument("--method", metavar="NAMES", help="methods, joined by commas (default: datatune)")
+    verb.add_argument(
+        "--method", metavar="NAMES", help="datatune, generate, or both joined by a comma (default: datatune)"
+    )
+    verb.add_argument(
+        "--mix", metavar="SHARES", help="shares of the methods, in their order (default: alike), e.g. 50:50"
+    )
     verb.add_argument("--plan", metavar="FILE", help="use this plan as it is instead of searching and planning")
     verb.add_argument("--max-sources", type=int, metavar="N", help="most sources used")
     verb.add_argument(
@@ -95,13 +100,49 @@ def task_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The methods' settings behind `--method`, `--mix` and the flags of datatune; None where none of them is given."""
     datatune = {key: getattr(args, key) for key in ("plan", "max_sources", "max_share")}
     datatune = {key: value for key, value in datatune.items() if value is not None}
-    if args.method:
-        for name in args.method.split(","):
-            if name.strip() != "datatune":
-                raise ConfigError(f"method {name.strip()!r} is not there; known methods: datatune")
-    return {"datatune": datatune} if datatune else None
+    if args.mix and not args.method:
+        raise ConfigError("--mix needs the methods it is of; give --method datatune,generate too")
+    if not args.method:
+        return {"datatune": datatune} if datatune else None
+    names = _method_names(args.method)
+    if datatune and "datatune" not in names:
+        flag = "--" + min(datatune).replace("_", "-")
+        raise ConfigError(f"{flag} is a setting of datatune, which --method leaves out")
+    shares = _mix(args.mix, names) if args.mix else [None] * len(names)
+    methods: dict[str, Any] = {name: {} if share is None else {"share": share}
+                               for name, share in zip(names, shares, strict=True)}  # fmt: skip
+    if "datatune" in methods:
+        methods["datatune"] |= datatune
+    return {**dict.fromkeys(METHODS), **methods}
+
+
+METHODS = ("datatune", "generate")
+
+
+def _method_names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in METHODS:
+            raise ConfigError(f"method {name!r} is not there; known methods: {', '.join(METHODS)}")
+        if names.count(name) > 1:
+            raise ConfigError(f"--method names {name} twice")
+    return names
+
+
+def _mix(text: str, names: list[str]) -> list[float]:
+    try:
+        shares = [float(part) for part in text.split(":")]
+    except ValueError:
+        shares = []
+    if len(shares) != len(names) or not all(0 < share < float("inf") for share in shares):
+        given = ":".join(["50"] * len(names))
+        raise ConfigError(
+            f"--mix {text!r} is not one share above 0 for each of {', '.join(names)}; write it like {given}"
+        )
+    return shares
 
 
 def _shares(text: str) -> dict[str, float]:
