@@ -19,9 +19,9 @@ from upcycle.llm.schemas import in_words, problem
 Check = Callable[[Any], str | None]
 """A further check of a value: what is wrong with it, or None."""
 
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:\n[ \t]*\1|\Z)", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:\n[ \t]*\1|\Z)", re.DOTALL | re.MULTILINE)
 _THOUGHT = re.compile(r"^\s*<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
-_STARTS = 64  # a reply with more openings than this is not an answer with some prose around it
+STARTS = 64  # a reply with more openings than this is not an answer with some prose around it
 _LONGEST = 4  # a cut reply may be asked for again with so many times the tokens
 
 
@@ -99,7 +99,7 @@ class Read:
 
 def read_reply(completion: Completion, schema: dict[str, Any] | None, check: Check | None = None) -> Read:
     """Read one reply; the first value in it that satisfies schema and check."""
-    text = _THOUGHT.sub("", completion.text).strip()
+    text = said(completion)
     if completion.finish == "length":
         return Read(problem="the reply was cut off before its end")
     if not text:
@@ -112,10 +112,15 @@ def read_reply(completion: Completion, schema: dict[str, Any] | None, check: Che
         if wrong is None:
             return Read(value)
         first = first or wrong
-    mended = _mend(text) if first is None else None
+    mended = mend(text) if first is None else None
     if mended is None:
         return Read(problem=first or "the reply holds no JSON")
     return Read(mended, problem=problem(mended, schema) or (check(mended) if check else None), repaired=True)
+
+
+def said(completion: Completion) -> str:
+    """A reply's words without the thoughts before them."""
+    return _THOUGHT.sub("", completion.text).strip()
 
 
 def find_json(text: str) -> Iterator[Any]:
@@ -125,13 +130,13 @@ def find_json(text: str) -> Iterator[Any]:
         return
     except (ValueError, RecursionError):
         pass
-    for fence in _FENCE.finditer(text):
+    for fence in FENCE.finditer(text):
         try:
             yield _DECODER.decode(fence[2].strip())
         except (ValueError, RecursionError):
             continue
     position = starts = 0
-    while starts < _STARTS and (start := _next_opening(text, position)) >= 0:
+    while starts < STARTS and (start := next_opening(text, position)) >= 0:
         starts += 1
         try:
             # The decoder knows strings, so braces inside them neither open nor close anything.
@@ -141,16 +146,18 @@ def find_json(text: str) -> Iterator[Any]:
             position = start + 1
 
 
-def _next_opening(text: str, position: int) -> int:
+def next_opening(text: str, position: int) -> int:
+    """Where the next object or list opens, or -1."""
     found = [at for at in (text.find("{", position), text.find("[", position)) if at >= 0]
     return min(found, default=-1)
 
 
-def _mend(text: str) -> Any:
-    start = _next_opening(text, 0)
+def mend(text: str) -> Any:
+    """The object or list a text nearly is, or None; what was never closed is not closed here."""
+    start = next_opening(text, 0)
     if start < 0:
         return None
-    fenced = _FENCE.search(text)
+    fenced = FENCE.search(text)
     body = fenced[2] if fenced else text[start:]
     end = max(body.rfind("}"), body.rfind("]"))
     if end < 0:
@@ -163,8 +170,9 @@ def _mend(text: str) -> Any:
     return value if isinstance(value, dict | list) and value else None
 
 
-def _no_constant(name: str) -> Any:
+def no_constant(name: str) -> Any:
+    """Refuses what Python's decoder takes beyond JSON: NaN and the infinities."""
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=no_constant)

@@ -75,9 +75,16 @@ def problem(value: Any, schema: Schema) -> str | None:
     check = _compiled(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
     if check.is_valid(value):
         return None
-    error = next(iter(check.iter_errors(value)))
+    error = _nearest(next(iter(check.iter_errors(value))))
     where = ".".join(map(str, error.instance_path))
     return f"{where}: {error.message[:300]}" if where else error.message[:300]
+
+
+def _nearest(error: jsonschema_rs.ValidationError) -> jsonschema_rs.ValidationError:
+    # "not valid under any" helps nobody: of the alternatives, the one the value came furthest with says what is wrong.
+    branches = getattr(error.kind, "context", ()) if error.kind.name == "anyOf" else ()
+    deepest = max(branches, key=lambda errors: (max(len(e.instance_path) for e in errors), -len(errors)), default=None)
+    return _nearest(deepest[0]) if deepest else error
 
 
 @functools.lru_cache(maxsize=128)  # a memo: the same text always compiles to the same check
