@@ -108,6 +108,10 @@ _PLAIN = {
     ("sources", "source skipped"): "sources    left out {source}: {reason}",
     ("plan", "plan edited"): "plan       {source}: used as edited",
     ("transform", "source opened"): "transform  {source}",
+    ("generate", "grid drawn"): "generate   {text}",
+    ("generate", "topics from words"): "generate   topics are words of the task; the planner named none: {why}",
+    ("generate", "stopped"): "           generate stopped: {reason}",
+    ("mix", "filled up"): "mix        {method} ended at {kept} of its {share} examples; the others fill up",
 }
 """Events whose fields are told as they are."""
 

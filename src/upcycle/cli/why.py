@@ -32,9 +32,13 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"  why      {found['kind']} in {found['stage']}: {found['reason']}")
         if found.get("other"):
             lines.append(f"  of       {found['other']}")
-    record = f"{origin['config']}/{origin['split']}/{origin['record']}"
-    lines.append(f"  record   {record} of {origin['source']} at {(origin['revision'] or '')[:12]}")
-    lines.append(f"  plan     {(origin['plan'] or '')[:12]}  licence {', '.join(origin['licences']) or 'not stated'}")
+    if origin["source"] is None:
+        lines.append(f"  written  by {origin['model']}, {origin['method']} cell {origin['record']}")
+    else:
+        record = f"{origin['config']}/{origin['split']}/{origin['record']}"
+        lines.append(f"  record   {record} of {origin['source']} at {(origin['revision'] or '')[:12]}")
+        licences = ", ".join(origin["licences"]) or "not stated"
+        lines.append(f"  plan     {(origin['plan'] or '')[:12]}  licence {licences}")
     shown = [name for name in ("input", "output", "rationale") if found.get(name)]
     lines += [f"  {name:<8} " + str(found[name]).replace("\n", "\n           ") for name in shown]
     for call in found["calls"]:

@@ -47,6 +47,8 @@ def _configs(run: Run, report: Report) -> list[dict[str, object]]:
 def _licence(report: Report) -> str:
     # Rows of several licences carry theirs in `provenance`; naming one for all would claim more than is known.
     found = {licence for use in report.sources for licence in (use.licences or ("unknown",))}
+    if report.kept > sum(use.kept for use in report.sources):
+        found.add("unknown")  # what a model wrote: its provider's terms apply, and nobody knows them here
     return found.pop() if len(found) == 1 else "other"
 
 
@@ -80,13 +82,18 @@ model wrote carry its name and calls in `provenance`."""
 
 def _made(report: Report) -> str:
     splits = ", ".join(f"{name} {count:,}" for name, count in report.splits.items()) or "none"
-    told = f"**{report.kept:,} examples** ({splits}), made by upcycle {upcycle.__version__} out of existing datasets."
+    ways = {"datatune": "out of existing datasets", "generate": "written from nothing by a model"}
+    counts = list(report.methods.items()) or [("datatune", 0)]
+    how = " and ".join(ways.get(method, f"by {method}") + (f" ({count:,})" if len(counts) > 1 else "")
+                       for method, count in counts)  # fmt: skip
+    told = f"**{report.kept:,} examples** ({splits}), made by upcycle {upcycle.__version__}: {how}."
     return f"{told} Fewer than the {report.wanted:,} asked for: {report.stopped}." if report.stopped else told
 
 
 def _sources(report: Report) -> str:
     if not report.sources:
-        return "No source."
+        wrote = "No source: a model wrote them. What each was to be like stands in the configuration `provenance`."
+        return wrote if report.kept else "No source."
     rows = [
         (use.source, f"{use.kept:,}", ", ".join(use.licences) or "not stated", use.revision[:12], f"`{use.plan[:12]}`")
         for use in report.sources

@@ -38,6 +38,7 @@ class Report:
         reached: whether exactly the asked number of examples was kept.
         stopped: why not, in one sentence; "" when reached.
         dropped: how many rows ended in each kind other than ok.
+        methods: how many examples each method gave.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Report:
     tokens: int = 0
     calls: int = 0
     stages: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    methods: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def reached(self) -> bool:
@@ -76,9 +78,11 @@ class Report:
     def __repr__(self) -> str:
         used = ", ".join(f"{use.source} {use.kept:,}" for use in self.sources)
         lost = ", ".join(f"{kind} {count:,}" for kind, count in self.dropped.items()) or "nothing"
+        by = ", ".join(f"{method} {count:,}" for method, count in self.methods.items())
         lines = [
             f"{self.task}: {self.kept:,} of {self.wanted:,} examples in {self.path}",
-            f"  sources  {used or 'none'}",
+            *([f"  methods  {by}"] if set(self.methods) - {"datatune"} else []),
+            *([f"  sources  {used or 'none'}"] if used or set(self.methods) <= {"datatune"} else []),
             f"  dropped  {lost}",
             f"  cost     ${self.cost_usd:.4f}, {self.tokens:,} tokens, {self.calls:,} calls",
         ]
@@ -106,10 +110,11 @@ def summarise(task: Task, config: BuildConfig, run: Run, written: Written, stopp
     if stopped is not None:
         reason = str(stopped)
     elif kept < config.rows:
-        reason = f"every source that fits is exhausted after {kept:,} of {config.rows:,} examples"
+        reason = _why_short(config, run, kept)
         if failed := sum(counts.get(kind, 0) for kind in _FAILED):
             reason += f"; {failed:,} rows failed, `upcycle retry {run.path}` gives them another try"
     spent = run.journal.spent()
+    methods, uses = _uses(run)
     return Report(
         path=run.path,
         task=task.name,
@@ -117,18 +122,29 @@ def summarise(task: Task, config: BuildConfig, run: Run, written: Written, stopp
         kept=kept,
         splits=written.splits,
         dropped={kind: count for kind, count in sorted(counts.items()) if kind != "ok"},
-        sources=tuple(_uses(run)),
+        sources=tuple(uses),
         stopped=reason,
         cost_usd=spent.micro / 1e6,
         tokens=spent.tokens,
         calls=spent.calls,
         stages=tuple(run.journal.ledger()),
+        methods=methods,
     )
 
 
-def _uses(run: Run) -> list[SourceUse]:
+def _why_short(config: BuildConfig, run: Run, kept: int) -> str:
+    ended = [f"{method} ended: {why}" for method, why in run.ended.items()]
+    if config.methods.datatune and "datatune" not in run.ended:
+        ended.insert(0, "every source that fits is exhausted")
+    return f"{'; '.join(ended) or 'every method ended'} after {kept:,} of {config.rows:,} examples"
+
+
+def _uses(run: Run) -> tuple[dict[str, int], list[SourceUse]]:
+    methods: dict[str, int] = {}
     uses: dict[str, SourceUse] = {}
-    for source, plan, revision, licences, count in run.journal.sources(STAGE):
-        found = uses.get(source)
-        uses[source] = SourceUse(source, count + (found.kept if found else 0), tuple(licences), plan, revision)
-    return sorted(uses.values(), key=lambda use: -use.kept)
+    for method, source, plan, revision, licences, count in run.journal.sources(STAGE):
+        methods[method] = methods.get(method, 0) + count
+        if source:  # what a model wrote from nothing has none
+            found = uses.get(source)
+            uses[source] = SourceUse(source, count + (found.kept if found else 0), tuple(licences), plan, revision)
+    return methods, sorted(uses.values(), key=lambda use: -use.kept)

@@ -181,17 +181,17 @@ class Journal:
         found = self._read("SELECT kind, count(*) FROM rows WHERE stage=? GROUP BY kind", (stage,))
         return dict(found.fetchall())
 
-    def sources(self, stage: str) -> list[tuple[str, str, str, list[str], int]]:
-        """Kept rows by (source, plan, revision, licences), with their number."""
-        wanted = ", ".join(f"'$.origin.{name}'" for name in ("source", "plan", "revision", "licences"))
-        # All four in one call, so that a value is parsed once.
+    def sources(self, stage: str) -> list[tuple[str, str, str, str, list[str], int]]:
+        """Kept rows by (method, source, plan, revision, licences), with their number; "" where there is none."""
+        wanted = ", ".join(f"'$.origin.{name}'" for name in ("method", "source", "plan", "revision", "licences"))
+        # All of them in one call, so that a value is parsed once.
         found = self._read(
             f"SELECT json_extract(value, {wanted}), count(*) FROM rows WHERE stage=? AND state='kept' GROUP BY 1",
             (stage,),
         )
         used = [(*orjson.loads(origin), count) for origin, count in found]
-        return [(source or "", plan or "", revision or "", licences or [], count)
-                for source, plan, revision, licences, count in used]  # fmt: skip
+        return [(method, source or "", plan or "", revision or "", licences or [], count)
+                for method, source, plan, revision, licences, count in used]  # fmt: skip
 
     def ledger(self) -> list[dict[str, Any]]:
         """What each stage and model cost so far."""
