@@ -14,7 +14,7 @@ import upcycle
 SRC = Path(upcycle.__file__).parent
 LAYERS = (
     ("errors", "yamlfile"),
-    ("language",),
+    ("language", "sandbox"),
     ("records", "contract", "task", "budget"),
     ("config",),
     ("run",),
