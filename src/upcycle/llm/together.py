@@ -179,9 +179,12 @@ def _asked(base: Request, one: dict[str, Any], numbered: dict[str, _State[T]], a
     # As in `ask`: the second try says what was wrong only where the same words would bring the same reply.
     if attempt == 1 or (attempt == 2 and base.temperature > 0):
         return asked
-    wrong = "; ".join(f"{key}: {state.wrong[:_TOLD]}" for key, state in numbered.items())
+    reasons: dict[str, list[str]] = {}
+    for key, state in numbered.items():
+        reasons.setdefault(state.wrong[:_TOLD], []).append(key)
+    wrong = "; ".join(f"{', '.join(keys)}: {reason}" for reason, keys in reasons.items())
     note = f"(Earlier replies could not be used. {wrong}.)"
-    if len(numbered) == 1:
+    if len(numbered) == 1 and attempt > 2:
         note = f"{note}\n{in_words(schema)}"
     last = base.messages[-1]
     return replace(asked, messages=(*base.messages[:-1], {**last, "content": f"{last['content']}\n\n{note}"}))

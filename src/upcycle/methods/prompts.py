@@ -16,6 +16,9 @@ import orjson
 from upcycle.records import Record
 from upcycle.task import Demonstration, Task
 
+CUT = " […]"
+"""Stands where something is missing."""
+
 
 def fill(folder: Path, name: str, **values: str) -> str:
     """Text of `prompts/<name>.md` with every `{{key}}` filled."""
@@ -23,16 +26,17 @@ def fill(folder: Path, name: str, **values: str) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], text)
 
 
-def show_task(task: Task) -> str:
-    """Instruction, contract and up to five demonstrations, as every prompt shows them."""
+def show_task(task: Task, *, most: int = 5, chars: tuple[int, int] = (1200, 600)) -> str:
+    """Instruction, contract and up to `most` demonstrations, inputs and outputs cut to `chars` characters."""
     parts = [f"Task: {task.instruction}", f"Every output: {task.contract.described()}."]
-    parts += [_show_demonstration(n, demo) for n, demo in enumerate(task.demonstrations[:5], 1)]
+    parts += [_show_demonstration(n, demo, chars) for n, demo in enumerate(task.demonstrations[:most], 1)]
     return "\n".join(parts)
 
 
-def _show_demonstration(number: int, demo: Demonstration) -> str:
-    text = f"Example {number} input:\n{cut(demo.input, 1200)}\nExample {number} output:\n{cut(demo.output, 600)}"
-    return text + (f"\nExample {number} reasoning:\n{cut(demo.rationale, 600)}" if demo.rationale else "")
+def _show_demonstration(number: int, demo: Demonstration, chars: tuple[int, int]) -> str:
+    shown, answer = cut(demo.input, chars[0]), cut(demo.output, chars[1])
+    text = f"Example {number} input:\n{shown}\nExample {number} output:\n{answer}"
+    return text + (f"\nExample {number} reasoning:\n{cut(demo.rationale, chars[1])}" if demo.rationale else "")
 
 
 def show_records(records: Sequence[Record], *, chars: int = 400) -> str:
@@ -54,7 +58,7 @@ def show_fields(fields: Mapping[str, object], *, chars: int = 400) -> str:
 
 def cut(text: str, chars: int) -> str:
     """The first `chars` characters, with a mark where something is missing."""
-    return text if len(text) <= chars else text[:chars] + " […]"
+    return text if len(text) <= chars else text[:chars] + CUT
 
 
 def _cut_list(value: object, chars: int) -> object:
