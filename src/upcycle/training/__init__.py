@@ -1,0 +1,1 @@
+"""Small models trained on a dataset; each `fit` returns something that predicts."""
