@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from upcycle.llm.model import Completion, Model, Request, Usage
     from upcycle.look import retry, status, why
     from upcycle.records import Dropped, Example, Origin, Record
+    from upcycle.report.page import make_report
     from upcycle.report.summary import Report
     from upcycle.task import Demonstration, Task, make_task
 
@@ -41,6 +42,7 @@ _WHERE = {
     "Dropped": "records",
     "Origin": "records",
     "Report": "report.summary",
+    "make_report": "report.page",
     "Model": "llm.model",
     "Request": "llm.model",
     "Completion": "llm.model",
@@ -64,6 +66,7 @@ __all__ = [
     "UpcycleError",
     "Usage",
     "build",
+    "make_report",
     "make_task",
     "plan",
     "retry",
