@@ -33,8 +33,9 @@ class Answer:
 
     Attributes:
         value: the checked JSON value; None where `error` is set.
-        error: why there is none (unparseable, api-fatal, api-transient). Its `calls` are those that asked for this
-            item alone, so that asking them afresh disturbs no other item; all of them where it never was alone.
+        error: why there is none (unparseable, api-fatal, api-transient). Its `calls` are those to forget so that the
+            item is asked afresh: the ones that asked for it alone, which disturbs no other item; where an unusable
+            reply was never about it alone, all of them.
         calls: keys of all calls the item was in.
         tries: calls the item was in, those that brought no reply counted too; more than 1 means asked again.
         cost_micro: its share of what those calls cost. The shares of a call add up to its cost exactly.
@@ -123,7 +124,8 @@ class _State(Generic[T]):
         if self.kind is not None:
             tried = f"{self.tries} {'try' if self.tries == 1 else 'tries'}"
             told = f"{self.wrong} ({tried}; the last reply began {self.began!r})" if self.open else self.wrong
-            error = RowError(self.kind, told, calls=tuple(self.alone or self.calls))
+            shared = self.calls if self.kind == RowKind.UNPARSEABLE else ()
+            error = RowError(self.kind, told, calls=tuple(self.alone or shared))
         return Answer(self.value, error, tuple(self.calls), self.tries, self.cost_micro, self.tokens)
 
 
