@@ -92,7 +92,11 @@ class TextClassifier:
 
     def probabilities(self, inputs: Sequence[str]) -> Floats:
         """One row an input, one column a label."""
-        return _probabilities(self._features.rows(inputs), self._slopes, self._offsets)
+        return self.chances(self._features.rows(inputs))
+
+    def chances(self, rows: Rows) -> Floats:
+        """The same for inputs that are features already."""
+        return _probabilities(rows, self._slopes, self._offsets)
 
 
 def fit(

@@ -1,0 +1,63 @@
+"""The parts of an input, and of a dataset's outputs what can be told apart: what the other whole-set checks read.
+
+An input of several lines that begin with names ("Premise: ...", "Hypothesis: ...") has those parts; a multiple-choice
+input has a text and options. Labels are outputs that are few, short and repeat.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from upcycle.contract import listed_options, without_options
+from upcycle.records import Example
+
+_NAMED = re.compile(r"^([A-Z][\w ]{1,24}): ", re.MULTILINE)
+_MOST_LABELS = 100
+_LONGEST_LABEL = 60
+_SAMPLE = 500
+
+
+def label_counts(examples: Sequence[Example]) -> dict[str, int] | None:
+    """How often each label is the output, most frequent first; None where outputs are no labels.
+
+    Outputs are labels where they are short, no longer than six words, and each occurs five times on average.
+    """
+    counts = Counter(example.output for example in examples if not example.choices)
+    if not counts or len(counts) > _MOST_LABELS or counts.total() < 5 * len(counts):
+        return None
+    if any(len(label) > _LONGEST_LABEL or len(label.split()) > 6 for label in counts):
+        return None
+    return dict(counts.most_common())
+
+
+def part_names(examples: Sequence[Example]) -> tuple[str, ...]:
+    """Names that begin the lines of (nearly) every input, in their order; empty where inputs have no such parts."""
+    some = examples[:: max(1, len(examples) // _SAMPLE)]
+    found = Counter(tuple(dict.fromkeys(_NAMED.findall(without_options(example.input)))) for example in some)
+    if not found:
+        return ()
+    names, count = found.most_common(1)[0]
+    return names if len(names) >= 2 and count >= 0.8 * len(some) else ()
+
+
+def parts_of(text: str, names: Sequence[str]) -> Mapping[str, str]:
+    """The parts of one input by name; a part that is not there is empty."""
+    text = without_options(text)
+    found = dict.fromkeys(names, "")
+    starts: list[tuple[int, str]] = []
+    for name in names:
+        at = 0 if text.startswith(f"{name}: ") else text.find(f"\n{name}: ")
+        if at >= 0:
+            starts.append((at, name))
+    starts.sort()
+    for number, (at, name) in enumerate(starts):
+        end = starts[number + 1][0] if number + 1 < len(starts) else len(text)
+        found[name] = text[at:end].lstrip("\n").removeprefix(f"{name}: ").strip()
+    return found
+
+
+def options_of(example: Example) -> list[str]:
+    """The options of an example, none outside multiple choice."""
+    return list(example.choices) if example.choices else listed_options(example.input)
