@@ -1,0 +1,273 @@
+"""Contamination: what repeats an evaluation item must not be trained on. Three tiers, each naming what it found.
+
+1. exact: the same words, whatever case, punctuation, Unicode form and order of options;
+2. overlap: a verbatim span, by word 13-grams (8-grams for short items; arXiv 2005.14165 and after);
+3. semantic: the same in other words, by an encoder and a lexical confirmation (`paraphrase.py`; arXiv 2311.04850).
+
+`GoldIndex(items)` judges examples before they are kept and source records before they are transformed. The decision:
+n-grams that many gold items share are the task's own wording and never count. A naive 13-gram rule accuses most sources
+of a task with a template; here a template is learned from the gold itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from upcycle.contract import listed_options, without_options
+from upcycle.curation.check import KEEP, Check
+from upcycle.curation.exact import digest, folded
+from upcycle.curation.paraphrase import Paraphrases, SentenceEncoder
+from upcycle.errors import ConfigError, RowKind
+from upcycle.records import Example, Record, Verdict
+
+TIERS = ("exact", "overlap", "semantic")
+
+Item = tuple[str, Sequence[str] | None]
+"""Input of a gold item, and its options where it carries them (else those its input lists)."""
+
+_GRAM = 13  # words; the length the field uses (GPT-3 and after)
+_SHORT_GRAM = 8
+_SHORTEST = 5  # an item of fewer words is found by the exact tier only
+_SHARE = 0.5
+_RUN = 25  # words in a row that are no coincidence, however long the texts around them
+_TIMES = 3  # a text may be so many times longer than a very short item it contains
+_LONGEST_FIELD = 200_000
+
+
+class Match(NamedTuple):
+    """What a text repeats: a gold item, by its number from 0, with tier, score (0 to 1) and the sentence to print."""
+
+    tier: str
+    item: int
+    score: float
+    reason: str
+
+    def verdict(self) -> Verdict:
+        return Verdict(
+            keep=False,
+            kind=RowKind.CONTAMINATED,
+            reason=self.reason,
+            score=round(self.score, 3),
+            other=f"gold {self.item + 1}",
+        )
+
+
+def contamination_check(
+    items: Sequence[Item], *, tiers: Sequence[str] = TIERS, encode: SentenceEncoder | None = None
+) -> Check:
+    """Drops an example that repeats a gold item.
+
+    Args:
+        items: inputs of the gold, with their options.
+        tiers: which of `TIERS` to look through.
+        encode: encoder of the third tier; without one that tier finds nothing.
+
+    Raises:
+        ConfigError: an unknown tier.
+    """
+    return GoldIndex(items, tiers=tiers, encode=encode).contaminated_example
+
+
+class GoldIndex:
+    """Gold items, searchable for one that a text repeats.
+
+    Attributes:
+        tiers: the tiers that are looked through; without an encoder "semantic" is not among them.
+    """
+
+    def __init__(
+        self, items: Sequence[Item], *, tiers: Sequence[str] = TIERS, encode: SentenceEncoder | None = None
+    ) -> None:
+        for tier in tiers:
+            if tier not in TIERS:
+                raise ConfigError(f"contamination tier {tier!r} is not there; known tiers: {', '.join(TIERS)}")
+        self.tiers = tuple(tier for tier in TIERS if tier in tiers and (tier != "semantic" or encode is not None))
+        parts = [_parts(text, choices) for text, choices in items]
+        self._exact: dict[int, int] = {}
+        self._alone: dict[int, int] = {}
+        for number, part in enumerate(parts):
+            self._exact.setdefault(digest(part.stem, *part.options), number)
+        for number in _own_stems(parts):
+            self._alone.setdefault(digest(parts[number].stem), number)
+        self._grams = _GramIndex([part.words() for part in parts])
+        self._paraphrases: Paraphrases | None = None
+        if "semantic" in self.tiers and encode is not None:
+            self._paraphrases = Paraphrases([self._grams.own_text(n) for n in range(len(items))], encode)
+
+    def contaminated_example(self, example: Example) -> Verdict:
+        """Whether an example repeats a gold item."""
+        match = self.match(example.input, example.choices)
+        return KEEP if match is None else match.verdict()
+
+    def contaminated_record(self, record: Record) -> Verdict:
+        """Whether the fields of a record hold a gold item, before anything is made of it.
+
+        A field that is, folded, the whole input of an item is enough (unless several items share that input and differ
+        in their options); else the fields together are searched for spans, and the two longest for paraphrases.
+        """
+        match = self.match_fields(record.fields)
+        return KEEP if match is None else match.verdict()
+
+    def match(self, text: str, choices: Sequence[str] | None = None) -> Match | None:
+        """The item an input repeats, by the first tier that finds one."""
+        part = _parts(text, choices)
+        if "exact" in self.tiers:
+            number = self._exact.get(digest(part.stem, *part.options))
+            if number is not None:
+                return Match("exact", number, 1.0, f"has the same words as gold item {number + 1}")
+        words = part.words()
+        if "overlap" in self.tiers and (match := self._grams.match(words)):
+            return match
+        return self._paraphrase([self._grams.without_common(words)])
+
+    def match_fields(self, fields: Mapping[str, Any]) -> Match | None:
+        """The item that a record's fields hold."""
+        texts = [folded(text[:_LONGEST_FIELD]) for text in _texts(fields.values())]
+        if "exact" in self.tiers:
+            for text in texts:
+                number = self._alone.get(digest(text))
+                if number is not None:
+                    return Match("exact", number, 1.0, f"holds the words of gold item {number + 1}")
+        if "overlap" in self.tiers and (match := self._grams.match(" ".join(texts).split())):
+            return match
+        longest = sorted(dict.fromkeys(texts), key=len, reverse=True)[:2]
+        return self._paraphrase([self._grams.without_common(text.split()) for text in longest])
+
+    def _paraphrase(self, texts: Sequence[str]) -> Match | None:
+        if self._paraphrases is None:
+            return None
+        found = [near for near in self._paraphrases.nearest(texts) if near is not None and near.same]
+        if not found:
+            return None
+        best = max(found, key=lambda near: near.score)
+        return Match("semantic", best.item, best.score, f"says in other words what gold item {best.item + 1} says")
+
+
+class _Parts(NamedTuple):
+    stem: str
+    options: tuple[str, ...]
+
+    def words(self) -> list[str]:
+        return " ".join((self.stem, *self.options)).split()
+
+
+def _parts(text: str, choices: Sequence[str] | None) -> _Parts:
+    # Options may stand in another order in the gold; everything else must be the same words in the same order.
+    options = choices if choices is not None else listed_options(text)
+    return _Parts(folded(without_options(text)), tuple(sorted(map(folded, options))))
+
+
+def _own_stems(parts: Sequence[_Parts]) -> Iterator[int]:
+    """Items whose input without options is theirs alone, and long enough to be recognised by itself."""
+    counts = Counter(part.stem for part in parts)
+    for number, part in enumerate(parts):
+        if len(part.stem.split()) >= _SHORTEST and (not part.options or counts[part.stem] == 1):
+            yield number
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
+
+
+class _GramIndex:
+    """Word n-grams of the gold that are not the task's own wording, and the items each is in."""
+
+    def __init__(self, items: Sequence[list[str]]) -> None:
+        self._items = items
+        self._common = {size: _common(items, size) for size in (_GRAM, _SHORT_GRAM)}
+        self._owners: dict[int, dict[int, list[int]]] = {}
+        self._own_words: list[int] = []
+        for number, words in enumerate(items):
+            size = _size_for(len(words))
+            common = self._common.get(size, frozenset())
+            grams = list(_grams(words, size)) if size else []
+            own = [place for place, one in enumerate(grams) if one not in common]
+            self._own_words.append(_covered(own, size))
+            for one in dict.fromkeys(grams[place] for place in own):
+                self._owners.setdefault(size, {}).setdefault(one, []).append(number)
+
+    def match(self, words: Sequence[str]) -> Match | None:
+        """The item that shares most with these words: half of what the shorter of both has, or a long run."""
+        best: Match | None = None
+        for size, owners in self._owners.items():
+            if size < _SHORT_GRAM and len(words) > _TIMES * size:
+                continue
+            grams = list(_grams(words, size))
+            hits: dict[int, list[int]] = {}
+            for place, one in enumerate(grams):
+                for number in owners.get(one, ()):
+                    hits.setdefault(number, []).append(place)
+            if not hits:
+                continue
+            common = self._common.get(size, frozenset())
+            mine = _covered([place for place, one in enumerate(grams) if one not in common], size)
+            for number, places in hits.items():
+                share = min(1.0, _covered(places, size) / min(mine, self._own_words[number]))
+                run = _longest_run(places) + size - 1
+                if (share >= _SHARE or run >= _RUN) and (best is None or share > best.score):
+                    how = f"shares {share:.0%} of its words, in runs of {size} or more, with"
+                    if share < _SHARE:
+                        how = f"has {run} words in a row in common with"
+                    best = Match("overlap", number, share, f"{how} gold item {number + 1}")
+        return best
+
+    def own_text(self, number: int) -> str:
+        """An item without the task's own wording."""
+        return self.without_common(self._items[number])
+
+    def without_common(self, words: Sequence[str]) -> str:
+        """Words that stand in no n-gram that many gold items share; all of them where none would be left."""
+        common = self._common[_SHORT_GRAM]
+        if not common:
+            return " ".join(words)
+        covered = bytearray(len(words))
+        for place, one in enumerate(_grams(words, _SHORT_GRAM)):
+            if one in common:
+                covered[place : place + _SHORT_GRAM] = b"\1" * _SHORT_GRAM
+        return " ".join(word for word, out in zip(words, covered, strict=True) if not out) or " ".join(words)
+
+
+def _common(items: Sequence[list[str]], size: int) -> set[int]:
+    counts: Counter[int] = Counter()
+    for words in items:
+        counts.update(set(_grams(words, size)))
+    most = max(3, 0.02 * len(items))
+    return {one for one, count in counts.items() if count > most}
+
+
+def _size_for(words: int) -> int:
+    if words >= 2 * _GRAM:
+        return _GRAM
+    if words >= _SHORT_GRAM:
+        return _SHORT_GRAM
+    return words if words >= _SHORTEST else 0
+
+
+def _grams(words: Sequence[str], size: int) -> Iterator[int]:
+    return (hash(tuple(words[start : start + size])) for start in range(len(words) - size + 1))
+
+
+def _covered(places: Sequence[int], size: int) -> int:
+    """Words in at least one of the n-grams that begin at these places."""
+    words = end = 0
+    for place in places:
+        words += place + size - max(place, end)
+        end = place + size
+    return words
+
+
+def _longest_run(places: Sequence[int]) -> int:
+    longest = run = 1
+    for before, place in pairwise(places):
+        run = run + 1 if place == before + 1 else 1
+        longest = max(longest, run)
+    return longest
