@@ -20,6 +20,7 @@ from upcycle.methods.mix import Start, mix
 from upcycle.records import Dropped, Example
 from upcycle.report.card import write_card
 from upcycle.report.dataset import STAGE, write
+from upcycle.report.page import write_page
 from upcycle.report.summary import Report, summarise
 from upcycle.run import Run
 from upcycle.sources.source import Source, open_sources
@@ -50,6 +51,7 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
     written = write(run, split=config.split, seed=config.seed)
     report = summarise(task, config, run, written, stopped)
     write_card(task, config, run, report)
+    write_page(run.path, sources=sources, outcome=report.facts())
     run.tell("build", "done" if report.reached else "stopped short", **report.facts())
     return report
 
@@ -70,7 +72,8 @@ def produce(
     run: Run,
 ) -> AsyncGenerator[Example | Dropped, None]:
     """Examples and drops of the task's methods, mixed by share and judged by one set of checks."""
-    check = checks_for(task)
+    written = config.methods.generate is not None
+    check = checks_for(task, config.curation, rows=config.rows, written=written)
     at_once = 4 * config.concurrency  # rows that wait out a refusal must not hold up the others
     starts: dict[str, tuple[float, Start]] = {}
     if (transforming := config.methods.datatune) is not None:

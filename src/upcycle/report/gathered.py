@@ -26,6 +26,8 @@ from upcycle.run.journal import connect
 _REASONS = 40
 """Reasons named per kind; the rest are counted together."""
 Files = Sequence[tuple[str, Path]]
+Use = tuple[tuple[str, ...], str, str]
+"""Licences, source and method of an example."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _of_dataset(path: Path, limit: int) -> Gathered:
     found = open_examples(path)
     skipped: list[tuple[str, str]] = list(found.left_out)
     kept: list[tuple[str, Example]] = []
-    step, total, licences = 1, 0, Counter[tuple[tuple[str, ...], str]]()
+    step, total, licences = 1, 0, Counter[Use]()
     splits: Counter[str] = Counter()
     rows = chain.from_iterable(
         ((split, example) for example in found.rows(split, lambda where, why: skipped.append((where, why))))
@@ -108,16 +110,16 @@ def _of_dataset(path: Path, limit: int) -> Gathered:
                 kept, step = kept[::2], 2 * step
         total += 1
         splits[split] += 1
-        licences[example.origin.licences, example.origin.source or ""] += 1
+        licences[example.origin.licences, example.origin.source or "", example.origin.method] += 1
     facts = {
         "kind": "dataset",
         "task": {"instruction": found.instruction or ""},
         "read_as": found.read_as,
         "splits": dict(splits),
         "skipped": {"count": len(skipped), "first": skipped[:50]},
-        "licences": _by_licence(licences),
+        "licences": _by_use(licences),
     }
-    return Gathered(path, found.name, [e for _, e in kept], [s for s, _ in kept], total, [], 0, facts)
+    return Gathered(path, found.name, [e for _, e in kept], [s for s, _ in kept], total, [], 0, facts, (str(path),))
 
 
 # -- rows on disk --------------------------------------------------------------------------------------------------
@@ -221,17 +223,24 @@ def _groups(files: Files, limit: int) -> tuple[list[tuple[str, Path, int]], int]
 
 # -- counts of all rows --------------------------------------------------------------------------------------------
 
-_QUOTED = re.compile(r"(?<= )(['\"])(?:(?!\1).)*\1(?=\W*$)")
+_QUOTED = re.compile(r"(?<![^\s(\[:])(['\"])((?:(?!\1).)*|.*?)\1(?=[\s.,;:)\]]|$)")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def fold(reason: str) -> str:
-    """A reason without what differs from row to row: its last quotation and its numbers.
+    """A reason without what differs from row to row: numbers, quoted texts, and whatever is quoted last.
+
+    A quoted single word before the last stays: it names a field.
 
     >>> fold("filter: 'cause' holds 'He'"), fold("shares 63% of its word 13-grams with gold item 7")
     ("filter: 'cause' holds …", 'shares …% of its word …-grams with gold item …')
     """
-    return _NUMBER.sub("…", _QUOTED.sub("…", reason.splitlines()[0] if reason else ""))[:160]
+    line = reason.splitlines()[0] if reason else ""
+    found = list(_QUOTED.finditer(line))
+    for one in reversed(found):
+        if not one[2].isidentifier() or (one is found[-1] and len(found) > 1):
+            line = f"{line[: one.start()]}…{line[one.end() :]}"
+    return _NUMBER.sub("…", line)[:160]
 
 
 def _drops(files: Files) -> list[dict[str, Any]]:
@@ -253,21 +262,21 @@ def _drops(files: Files) -> list[dict[str, Any]]:
 
 
 def _licences(path: Path) -> list[dict[str, Any]]:
-    """Kept rows by licence and source."""
+    """Kept rows by licence, source and method."""
     import pyarrow.parquet as pq
 
-    counts: Counter[tuple[tuple[str, ...], str]] = Counter()
+    counts: Counter[Use] = Counter()
     for _, file in _files(path / "provenance"):
-        for batch in pq.ParquetFile(file).iter_batches(columns=["licences", "source"]):
-            pairs = zip(batch.column("licences").to_pylist(), batch.column("source").to_pylist(), strict=True)
-            counts.update((tuple(licences or ()), source or "") for licences, source in pairs)
-    return _by_licence(counts)
+        for batch in pq.ParquetFile(file).iter_batches(columns=["licences", "source", "method"]):
+            rows = zip(*(batch.column(name).to_pylist() for name in ("licences", "source", "method")), strict=True)
+            counts.update((tuple(licences or ()), source or "", method or "") for licences, source, method in rows)
+    return _by_use(counts)
 
 
-def _by_licence(counts: Counter[tuple[tuple[str, ...], str]]) -> list[dict[str, Any]]:
+def _by_use(counts: Counter[Use]) -> list[dict[str, Any]]:
     return [
-        {"licences": list(licences), "source": source, "rows": count}
-        for (licences, source), count in counts.most_common()
+        {"licences": list(licences), "source": source, "method": method, "rows": count}
+        for (licences, source, method), count in counts.most_common()
     ]
 
 

@@ -116,14 +116,14 @@ export class Browser {
   }
 
   async fill(number, element) {
-    const { rows } = this.reader, of = (name) => {
+    const { rows, dataset } = this.reader, of = (name) => {
       const facet = this.index.facets[name];
       return facet ? facet.names[facet.of[number]] : "";
     };
     const row = await rows.row(number);
-    const first = row.input ?? row.reason ?? Object.values(row.fields ?? {})[0] ?? "";
+    const first = preview(row.input, dataset) ?? row.reason ?? Object.values(row.fields ?? {})[0] ?? "";
     const second = row.kind ? `${row.kind} · ${row.input === undefined ? of("source") : row.reason}` : row.output;
-    element.append(h("div", { class: "list-first", dir: "auto" }, first.slice(0, 160)), h("div", { class: "list-second", dir: "auto" }, second.slice(0, 120)));
+    element.append(h("div", { class: "list-first", dir: "auto" }, first.slice(0, 200)), h("div", { class: "list-second", dir: "auto" }, second.slice(0, 120)));
   }
 
   async choose(number, position) {
@@ -134,6 +134,14 @@ export class Browser {
       on: { click: () => { this.list.select(position + by); this.detail.querySelector(`[aria-label="${name}"]`)?.focus(); } } }, text);
     this.detail.replaceChildren(h("div", { class: "stepper" }, step(-1, "Previous row", "‹"), h("span", null, `${count(position + 1)} of ${count(this.list.items.length)}`), step(1, "Next row", "›")), shown);
   }
+}
+
+/** The beginning of an input that tells it from the others: where most begin alike, what comes after the first line. */
+function preview(text, { openings, rows }) {
+  if (text === undefined) return undefined;
+  const [common, times] = openings.input[0] ?? ["", 0], end = text.indexOf("\n");
+  const alike = 2 * times > rows.kept.count && rows.kept.count > 2 && end > 0 && text.startsWith(common);
+  return (alike ? text.slice(end + 1) : text).replace(/^choice: /, "").replaceAll("\nchoice: ", " · ");
 }
 
 function counted({ names, of }) {

@@ -69,9 +69,19 @@ function record(row, dataset, query) {
 
 /** Where a field's value stands in the example word for word. */
 function used(value, row) {
-  if (value.trim().length < 2) return null;
-  return ["input", "output"].filter((name) => (row[name] ?? "").includes(value.trim()))
-    .map((name) => h("span", { class: "tag small" }, `in the ${name}`));
+  const wanted = value.trim();
+  if (wanted.length < 2) return null;
+  return ["input", "output"].filter((name) => stands(wanted, row[name] ?? "")).map((name) => h("span", { class: "tag small" }, `in the ${name}`));
+}
+
+/** Whether a text holds another between word boundaries. */
+function stands(wanted, text) {
+  const letter = /[\p{L}\p{N}]/u;
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
+    const before = text[at - 1] ?? " ", after = text[at + wanted.length] ?? " ";
+    if (!(letter.test(before) && letter.test(wanted[0])) && !(letter.test(after) && letter.test(wanted.at(-1)))) return true;
+  }
+  return false;
 }
 
 function origin(row, dataset) {
@@ -84,7 +94,7 @@ function origin(row, dataset) {
     from.model ? `model ${from.model}` : null,
     from.round !== undefined ? `round ${from.round}` : null,
     from.calls ? `${count(from.calls)} calls, ${dollars(from.cost_micro_usd ?? 0)}, ${count(from.tokens ?? 0)} tokens` : null,
-    from.licences.length ? `licence ${from.licences.join(", ")}` : "licence not stated",
+    from.licences.length ? `licence ${from.licences.join(", ")}` : row.kind ? null : "licence not stated",
   ];
   return h("footer", { class: "origin" }, h("code", null, row.id), told.filter(Boolean).map((text) => h("span", null, text)),
     dataset.kind === "run" ? h("code", null, `upcycle why ${dataset.name} ${row.id.slice(0, 8)}`) : null);

@@ -25,7 +25,7 @@ async function open() {
     const other = index.other[number];
     return drop(row, dataset, query, other >= 0 ? await readers.find((one) => one.dataset === dataset).kept.row(other) : null);
   });
-  const page = { facts, datasets, examples, drops, readers };
+  const page = { facts, datasets, examples, drops, readers, calls: h("div") };
   const parts = chapters(page);
   app.replaceChildren(
     h("header", { class: "top" }, h("div", { class: "brand" }, "upcycle"), navigation(parts), theme()),
@@ -37,7 +37,8 @@ async function open() {
       h("footer", { class: "end" }, `Made by upcycle ${facts.version}. Everything on this page is inside this file; it opens no connection.`)));
   follow(parts);
   document.addEventListener("keydown", (event) => slash(event, examples));
-  await Promise.all([examples.open(), datasets.some((dataset) => dataset.rows.dropped.count) ? drops.open() : null]);
+  await Promise.all([examples.open(), drops.open(), pairs(page)]);
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
   document.documentElement.dataset.ready = "yes";
 }
 
@@ -52,18 +53,18 @@ function chapters(page) {
     { id: "plans", name: "Sources and plans", short: "Plans", about: "How the records of each source become examples.", content: plans(page), runs: true },
     { id: "examples", name: "Examples", about: "Each beside the record it was made of. / searches, arrow keys go through the list.", content: some ? examples.element : nothing("No examples", "Nothing was kept.") },
     { id: "dropped", name: "Dropped rows", short: "Dropped", about: "Why each is not in the dataset.", content: dropped ? drops.element : nothing("No dropped rows", "Nothing was dropped, or it is not written down."), runs: true },
-    { id: "pairs", name: "Close calls", about: "What was taken for a copy, and what nearly was.", content: later((place) => pairs(page, place)) },
+    { id: "pairs", name: "Close calls", about: "What was taken for a copy, and what nearly was.", content: page.calls },
     { id: "shape", name: "Lengths, labels, options", short: "Shape", content: shape(page) },
     { id: "unique", name: "Uniqueness", content: uniqueness(page) },
     { id: "difficulty", name: "Difficulty", content: difficulty(page) },
-    { id: "map", name: "Map", about: "Examples placed so that alike ones lie together.", content: later((place) => coverage(page, place)) },
+    { id: "map", name: "Map", about: "Examples placed so that alike ones lie together.", content: later((place) => coverage(page, place), datasets.some((dataset) => dataset.mapped)) },
     { id: "licences", name: "Licences", content: licenceTable(page) },
   ].filter((part) => runs || !part.runs);
 }
 
-/** A part that is made when it comes near the window. */
-function later(make) {
-  const place = h("div", { class: "later" });
+/** A part that is made when it comes near the window; a tall one holds its place until then. */
+function later(make, tall) {
+  const place = h("div", { class: tall ? "later tall" : "later" });
   new IntersectionObserver((entries, observer) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
@@ -72,9 +73,9 @@ function later(make) {
   return place;
 }
 
-async function pairs({ readers }, place) {
+async function pairs({ readers, calls }) {
   const made = await Promise.all(readers.map(async (reader) => viewer(reader, await sets(reader.kept, reader.dropped, reader.dataset))));
-  place.replaceChildren(...made.map((element, number) => (made.length > 1 ? h("section", null, h("h3", { class: "dataset" }, readers[number].dataset.name), element) : element)));
+  calls.replaceChildren(...made.map((element, number) => (made.length > 1 ? h("section", null, h("h3", { class: "dataset" }, readers[number].dataset.name), element) : element)));
 }
 
 async function coverage({ datasets, readers, examples }, place) {

@@ -8,7 +8,14 @@ const calls = (dataset) => (dataset.ledger ?? []).reduce((sum, line) => sum + Ma
 const tokens = (dataset) => (dataset.ledger ?? []).reduce((sum, line) => sum + line.tokens, 0);
 const candidates = (dataset) => dataset.kept + dataset.dropped + (dataset.unreadable ?? 0);
 const licences = (dataset) => [...new Set(dataset.licences.flatMap((line) => (line.licences.length ? line.licences : ["not stated"])))];
-const sources = (dataset) => [...new Set(dataset.licences.map((line) => line.source || "none"))];
+const sources = (dataset) => [...new Set(dataset.licences.map((line) => line.source).filter(Boolean))];
+
+/** Rows by what `of` gives for them, most first. */
+function tally(dataset, of) {
+  const counts = new Map();
+  for (const line of dataset.licences) counts.set(of(line), (counts.get(of(line)) ?? 0) + line.rows);
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
 
 /** One part for each dataset: alone where there is one, side by side under their names where there are several. */
 function beside(datasets, make) {
@@ -24,7 +31,20 @@ export function heading({ datasets }) {
   }
   return [h("p", { class: "kicker" }, first.kind === "run" ? "Run" : "Dataset"), h("h1", null, first.task.name ?? first.name),
     first.task.instruction ? h("p", { class: "lead", dir: "auto" }, first.task.instruction) : null,
-    outcome(first)];
+    outcome(first), made(first)];
+}
+
+/** When and with what a run was made, what every output had to be, and what it was shown. */
+function made(dataset) {
+  if (dataset.kind !== "run") return null;
+  const day = dataset.at ? new Date(1000 * dataset.at).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" }) : null;
+  const model = dataset.model ? `${dataset.model === "none" ? "no model" : dataset.model}` : null;
+  const told = [day, model, dataset.seed !== null && dataset.seed !== undefined ? `seed ${dataset.seed}` : null].filter(Boolean).join(", ");
+  const shown = dataset.task.demonstrations ?? [];
+  return h("div", null,
+    h("p", { class: "quiet" }, told ? `Made ${told}. ` : "", dataset.contract ? `Every output: ${dataset.contract}.` : ""),
+    shown.length ? h("details", { class: "shown" }, h("summary", null, plural(shown.length, "demonstration")),
+      shown.map((one) => h("div", { class: "demonstration" }, h("div", { class: "text", dir: "auto" }, one.input ?? ""), h("div", { class: "part output" }, h("div", { class: "text", dir: "auto" }, one.output ?? ""))))) : null);
 }
 
 function outcome(dataset) {
@@ -38,10 +58,11 @@ export function figures({ datasets }) {
   const made = datasets.some((dataset) => dataset.kind === "run");
   const lines = [
     ["examples", (d) => count(d.kept), (d) => (d.wanted && d.wanted !== d.kept ? `of ${count(d.wanted)} asked for` : Object.keys(d.splits).length > 1 ? Object.entries(d.splits).map(([name, rows]) => `${name} ${count(rows)}`).join(", ") : "")],
-    made && ["kept", (d) => share(d.kept, candidates(d)), (d) => `of ${plural(candidates(d), "record")} tried`],
-    made && ["cost", (d) => dollars(spent(d)), (d) => (calls(d) ? `${plural(calls(d), "call")}, ${count(tokens(d))} tokens` : "no model was asked")],
-    made && ["cost per example", (d) => (d.kept ? dollars(spent(d) / d.kept) : "–"), () => ""],
+    made && ["kept", (d) => (d.kind === "run" ? share(d.kept, candidates(d)) : "–"), (d) => (d.kind === "run" ? `of ${plural(candidates(d), "record")} tried` : "not written down")],
+    made && ["cost", (d) => (d.kind === "run" ? dollars(spent(d)) : "–"), (d) => (d.kind !== "run" ? "not written down" : calls(d) ? `${plural(calls(d), "call")}, ${count(tokens(d))} tokens` : "no model was asked")],
+    datasets.some(calls) && ["cost per example", (d) => (d.kept && d.kind === "run" ? dollars(spent(d) / d.kept) : "–"), () => ""],
     ["sources", (d) => count(sources(d).length), (d) => sources(d).slice(0, 3).join(", ") + (sources(d).length > 3 ? ` and ${sources(d).length - 3} more` : "")],
+    datasets.some((d) => tally(d, (line) => line.method).length > 1) && ["methods", (d) => count(tally(d, (line) => line.method).length), (d) => tally(d, (line) => line.method).map(([name, rows]) => `${name} ${count(rows)}`).join(", ")],
     ["licences", (d) => count(licences(d).length), (d) => licences(d).slice(0, 3).join(", ")],
   ].filter(Boolean);
   if (datasets.length > 1) {
@@ -82,7 +103,7 @@ function step(name, left, gone, all, why) {
 
 function track(left, gone, all) {
   return h("span", { class: "funnel-track", "aria-hidden": "true" },
-    h("span", { class: "funnel-left", style: { width: `${(100 * left) / all}%` } }), h("span", { class: "funnel-gone", style: { width: `${(100 * gone) / all}%` } }));
+    h("span", { class: "funnel-left", style: { width: `${(100 * left) / all}%` } }), gone ? h("span", { class: "funnel-gone", style: { width: `${(100 * gone) / all}%` } }) : null);
 }
 
 function reasons(drop, read) {
@@ -115,10 +136,9 @@ export function cost({ datasets }) {
 export function plans({ datasets }) {
   return beside(datasets, (dataset) => {
     if (!dataset.plans?.length) return nothing("No plan", dataset.kind === "run" ? "No plan was chosen for any source." : "This dataset was not made by plans.");
-    const kept = new Map();
-    for (const line of dataset.licences) kept.set(line.source, (kept.get(line.source) ?? 0) + line.rows);
+    const kept = new Map(tally(dataset, (line) => line.source));
     const found = [dataset.found?.length ? `${plural(dataset.found.length, "source")} found` : null, dataset.tried?.length ? `${count(dataset.tried.length)} tried` : null,
-      dataset.chosen?.length ? `${count(dataset.chosen.length)} planned` : null, `${count([...kept.keys()].length)} used`].filter(Boolean).join(" → ");
+      dataset.chosen?.length ? `${count(dataset.chosen.length)} planned` : null, `${count(sources(dataset).length)} used`].filter(Boolean).join(" → ");
     const cards = [...dataset.plans].sort((a, b) => (kept.get(b.source) ?? 0) - (kept.get(a.source) ?? 0)).map((plan) => {
       const pilot = dataset.tried?.find((one) => one.source === plan.source);
       const told = [plural(kept.get(plan.source) ?? 0, "example"), pilot ? `pilot kept ${pilot.kept} of ${pilot.tried}, score ${pilot.score.toFixed(2)}` : null, pilot ? (pilot.paid ? "asks a model" : "asks no model") : null];
@@ -198,7 +218,7 @@ export function difficulty({ datasets }) {
 
 export function licenceTable({ datasets }) {
   return h("div", null, beside(datasets, (dataset) => (dataset.licences.length
-    ? table(["licence", "source", "examples", "share"], dataset.licences.map((line) => [line.licences.join(", ") || "not stated", line.source || "none", count(line.rows), share(line.rows, dataset.kept)]), { caption: "Licences by source", numbers: [2, 3] })
+    ? table(["licence", "source", "examples", "share"], tally(dataset, (line) => JSON.stringify([line.licences.join(", ") || "not stated", line.source || "none"])).map(([key, rows]) => [...JSON.parse(key), count(rows), share(rows, dataset.kept)]), { caption: "Licences by source", numbers: [2, 3] })
     : nothing("No examples, no licences"))),
   h("p", { class: "quiet" }, "As the sources state them; this is not legal advice."));
 }
