@@ -2,7 +2,11 @@ from itertools import count
 
 import pytest
 
-from upcycle.curation.checks import checks_for, demonstration_check, duplicate_check, gold_check, language_check
+from upcycle.curation.checks import checks_for
+from upcycle.curation.contamination import contamination_check
+from upcycle.curation.demonstrations import demonstration_check
+from upcycle.curation.exact import exact_check
+from upcycle.curation.language import language_check
 from upcycle.records import Example, Origin
 from upcycle.task import Demonstration, Gold, make_task
 
@@ -35,12 +39,12 @@ def test_a_short_input_inside_a_demonstration_is_no_copy():
     ],
 )
 def test_what_repeats_a_gold_item_is_contaminated(text: str, keep: bool):
-    check = gold_check([(f"{LONG} stops?", None)])
+    check = contamination_check([(f"{LONG} stops?", None)])
     assert check(example(text)).keep is keep
 
 
 def test_gold_options_in_another_order_are_still_the_same_item():
-    check = gold_check([("Which?\nchoice: a b\nchoice: c d", ("a b", "c d"))])
+    check = contamination_check([("Which?\nchoice: a b\nchoice: c d", ("a b", "c d"))])
     assert not check(example("Which?\nchoice: c d\nchoice: a b", "a b", ("c d", "a b"))).keep
     assert check(example("Which?\nchoice: c d\nchoice: a e", "a e", ("c d", "a e"))).keep
 
@@ -48,11 +52,11 @@ def test_gold_options_in_another_order_are_still_the_same_item():
 def test_the_tasks_own_wording_is_no_contamination():
     opening = "Which of the following sentences makes more sense as a cause and as its effect in real life"
     items = [(f"{opening}\nchoice: thing {n} because other {n}\nchoice: no", None) for n in range(50)]
-    assert gold_check(items)(example(f"{opening}\nchoice: rain fell\nchoice: dry")).keep
+    assert contamination_check(items)(example(f"{opening}\nchoice: rain fell\nchoice: dry")).keep
 
 
 def test_a_repeated_example_is_dropped_once_it_was_kept():
-    check = duplicate_check()
+    check = exact_check()
     first = example("A b", "c")
     assert check(first).keep
     verdict = check(example("a  B", "C"))

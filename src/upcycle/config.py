@@ -65,6 +65,9 @@ class Datatune(_Section):
     max_sources: int = Field(8, ge=1, description="Most sources opened.")
     max_share: float = Field(1.0, gt=0, le=1, description="Most of the dataset one source may give while others can.")
     pilot_records: int = Field(8, ge=1, description="Records a plan is tried on before it runs.")
+    drafts: int = Field(3, ge=1, le=9, description="Plans the planner writes for a source; they vote on each other.")
+    batch: int = Field(8, ge=1, le=64, description="Most records in one call.")
+    fallback: bool = Field(True, description="Let the model execute the plan on records its program fails on.")
     min_yield: float = Field(0.2, ge=0, le=1, description="Kept share below which a source is dropped.")
     plan: str | None = Field(None, description="A plan file to use as it is, instead of planning.")
 
@@ -126,6 +129,21 @@ Split = Annotated[dict[str, float], AfterValidator(_known_splits)]
 Licence = Literal["permissive", "any"]
 
 
+class Curation(_Section):
+    """Which checks judge an example, and how strictly. What is off says nothing; everything dropped has its reason."""
+
+    language: bool = Field(True, description="Drop rows surely in another language than the demonstrations.")
+    demonstrations: bool = Field(True, description="Drop copies and near-copies of demonstrations.")
+    duplicates: Literal["off", "exact", "near", "semantic"] | None = None
+    """How much alike two rows are of which one is dropped; not given: near where a model writes rows, else exact."""
+    near: float = Field(0.8, gt=0, le=1, description="Shared wording from which on two rows are near-duplicates.")
+    semantic: float = Field(0.95, gt=0, le=1, description="Cosine from which on two rows say the same.")
+    contamination: tuple[Literal["exact", "overlap", "semantic"], ...] = ("exact", "overlap", "semantic")
+    """How gold is looked for; an empty list looks for nothing."""
+    label_share: float | None = Field(None, gt=0, le=1, description="Most of the rows one label may have.")
+    judge: float = Field(0, ge=0, le=1, description="Share of the rows a model judges, to estimate how many are right.")
+
+
 class BuildConfig(_Section):
     """Everything about a build that is not the task itself."""
 
@@ -136,6 +154,7 @@ class BuildConfig(_Section):
     budget: Budget = Budget()
     licence: Licence = "any"
     languages: tuple[str, ...] = ()
+    curation: Curation = Curation()
     split: Split = Field(default_factory=lambda: {"train": 1.0})
     concurrency: int = Field(32, ge=1, le=4096)
     rpm: int | None = Field(None, ge=1, description="Most requests a minute.")
@@ -173,7 +192,7 @@ class TaskFile(_Section):
     rpm: int | None = Field(None, ge=1)
     tpm: int | None = Field(None, ge=1)
     prices: str | None = None
-    curation: dict[str, Any] = Field(default_factory=dict)
+    curation: Curation | None = None
     training: dict[str, Any] = Field(default_factory=dict)
     evaluation: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = None
@@ -186,7 +205,7 @@ class TaskFile(_Section):
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("curation", "training", "evaluation")
+    @field_validator("training", "evaluation")
     @classmethod
     def _later(cls, value: dict[str, Any]) -> dict[str, Any]:
         if value:
@@ -237,6 +256,8 @@ def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
         settings.setdefault("model", {})["base_url"] = file.base_url
     if file.budget is not None:
         settings["budget"] = file.budget
+    if file.curation is not None:
+        settings["curation"] = file.curation.model_dump(exclude_unset=True)
     if file.methods is not None:
         settings["methods"] = _methods(file.methods)
     return settings

@@ -14,7 +14,8 @@ from random import Random
 
 from upcycle.contract import with_options, without_options
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.parts import label_counts, options_of
+from upcycle.curation.exact import options_of
+from upcycle.curation.parts import label_counts
 from upcycle.errors import RowKind
 from upcycle.records import Example, Verdict
 
@@ -115,7 +116,7 @@ def quota_check(most_share: float, rows: int) -> Check:
 
 def shuffled_options(example: Example, *, seed: int = 0) -> Example:
     """The same example with its options in an order drawn from the seed and its id; one without options as it is."""
-    options = options_of(example)
+    options = list(options_of(example))
     if len(options) < 2:
         return example
     Random(f"{seed}/{example.id}").shuffle(options)

@@ -1,39 +1,62 @@
-"""The checks every example passes before it is kept: contract, language, demonstrations, gold, duplicates.
+"""All checks of a task as one function, asked in the order of their cost; the first that drops decides.
 
-`checks_for(task)` gives one function that asks them in the order of their cost and answers with the first verdict that
-drops. The duplicate check remembers what was kept, so one instance serves a whole run, whatever methods feed it.
+Each check has a file of its own beside this one. What remembers (duplicates, label shares) remembers only what passed
+everything before it, and one instance serves a whole run, whatever methods feed it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from upcycle.contract import listed_options, without_options
+from upcycle.config import Curation
+from upcycle.curation.balance import quota_check
 from upcycle.curation.check import KEEP, Check
+from upcycle.curation.contamination import contamination_check
 from upcycle.curation.contract import contract_check
 from upcycle.curation.demonstrations import demonstration_check
+from upcycle.curation.exact import exact_check
 from upcycle.curation.language import language_check, languages_of
-from upcycle.errors import RowKind
+from upcycle.curation.near import near_check
 from upcycle.records import Example, Verdict
 from upcycle.task import Task
 
-_GRAM = 13  # words; the length the field uses for contamination (GPT-3 and after)
-_SHORT_GRAM = 8
+__all__ = ["KEEP", "Check", "checks_for", "first_drop"]
 
 
-def checks_for(task: Task) -> Check:
-    """All checks of a task as one; the first that drops decides."""
+def checks_for(
+    task: Task, settings: Curation | None = None, *, rows: int | None = None, written: bool = False
+) -> Check:
+    """The checks that judge one example at a time, while it is made.
+
+    Args:
+        settings: which checks, and how strictly.
+        rows: examples the set will have; label shares are only kept where it is known.
+        written: whether a model writes rows, which then may be near-copies of each other.
+
+    Raises:
+        ConfigError: the settings ask for what cannot be done here.
+    """
+    settings = settings or Curation()
     checks = [contract_check(task.contract)]
-    if task.contract.language:
+    if settings.demonstrations and task.demonstrations:
+        checks.append(demonstration_check([shown.input for shown in task.demonstrations]))
+    if settings.language and task.contract.language:
         checks.append(language_check(languages_of(task.contract.language, task.demonstrations)))
-    if task.demonstrations:
-        checks.append(demonstration_check([d.input for d in task.demonstrations]))
-    if task.gold:
-        checks.append(gold_check([(g.input, g.choices) for g in task.gold]))
-    checks.append(duplicate_check())
+    if task.gold and settings.contamination:
+        checks.append(contamination_check([(g.input, g.choices) for g in task.gold], tiers=settings.contamination))
+    # What remembers comes last, so that it remembers only what is kept.
+    duplicates = settings.duplicates or ("near" if written else "exact")
+    if duplicates != "off":
+        checks.append(exact_check())
+    if duplicates in ("near", "semantic"):
+        checks.append(near_check(settings.near))
+    if settings.label_share is not None and rows is not None:
+        checks.append(quota_check(settings.label_share, rows))
+    return first_drop(checks)
+
+
+def first_drop(checks: Sequence[Check]) -> Check:
+    """Checks as one; the first that drops decides."""
 
     def check(example: Example) -> Verdict:
         for one in checks:
@@ -43,98 +66,3 @@ def checks_for(task: Task) -> Check:
         return KEEP
 
     return check
-
-
-def gold_check(items: Sequence[tuple[str, Sequence[str] | None]]) -> Check:
-    """Drops what repeats a gold item: the same words, or half of its word 13-grams (8-grams for short items).
-
-    N-grams that many gold items share are the task's own wording and do not count.
-    """
-    words = [_words(_whole(text, choices)) for text, choices in items]
-    exact = {_word_set_key(text, choices): number for number, (text, choices) in enumerate(items)}
-    gram = _GRAM if sorted(map(len, words))[len(words) // 2] >= 2 * _GRAM else _SHORT_GRAM
-    owners: dict[int, int] = {}
-    counts: Counter[int] = Counter()
-    for number, item in enumerate(words):
-        grams = set(_grams(item, gram))
-        counts.update(grams)
-        for one in grams:
-            owners.setdefault(one, number)
-    common = {one for one, count in counts.items() if count > max(3, 0.02 * len(words))}
-
-    def check(example: Example) -> Verdict:
-        number = exact.get(_word_set_key(example.input, example.choices))
-        if number is not None:
-            return _contaminated(number, "has the same words as", 1.0)
-        grams = [one for one in _grams(_words(_whole(example.input, example.choices)), gram) if one not in common]
-        hits = Counter(owners[one] for one in grams if one in owners)
-        if hits:
-            number, count = hits.most_common(1)[0]
-            share = count / max(1, min(len(grams), len(words[number]) - gram + 1))
-            if share >= 0.5:
-                return _contaminated(number, f"shares {share:.0%} of its word {gram}-grams with", share)
-        return KEEP
-
-    return check
-
-
-def duplicate_check() -> Check:
-    """Drops an example whose input and output were already kept (case and spacing ignored)."""
-    seen: dict[int, int] = {}  # digests and ids as numbers: a million kept examples fit in about 130 MB
-
-    def check(example: Example) -> Verdict:
-        text = f"{_spaced(without_options(example.input))}\x1f{_spaced(example.output)}"
-        digest = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
-        first = seen.setdefault(digest, _number(example.id))
-        if first == _number(example.id):
-            return KEEP
-        return Verdict(
-            keep=False,
-            kind=RowKind.DUPLICATE,
-            reason="repeats an example already kept",
-            score=1.0,
-            other=f"{first:016x}",
-        )
-
-    return check
-
-
-def _number(identifier: str) -> int:
-    return int(identifier, 16)
-
-
-def _contaminated(number: int, how: str, score: float) -> Verdict:
-    return Verdict(
-        keep=False,
-        kind=RowKind.CONTAMINATED,
-        reason=f"{how} gold item {number + 1}",
-        score=round(score, 3),
-        other=f"gold {number + 1}",
-    )
-
-
-def _whole(text: str, choices: Sequence[str] | None) -> str:
-    options = list(choices) if choices is not None else listed_options(text)
-    return "\n".join([without_options(text), *options])
-
-
-def _word_set_key(text: str, choices: Sequence[str] | None) -> tuple[str, ...]:
-    # Options may stand in another order in the gold; everything else must be the same words in the same order.
-    options = list(choices) if choices is not None else listed_options(text)
-    return (_fold(without_options(text)), *sorted(map(_fold, options)))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def _fold(text: str) -> str:
-    return " ".join(_words(text))
-
-
-def _spaced(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def _grams(words: Sequence[str], size: int) -> Iterable[int]:
-    return (hash(tuple(words[i : i + size])) for i in range(len(words) - size + 1))

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from upcycle.contract import listed_options, without_options
+from upcycle.contract import without_options
 from upcycle.records import Example
 
 _NAMED = re.compile(r"^([A-Z][\w ]{1,24}): ", re.MULTILINE)
@@ -56,8 +56,3 @@ def parts_of(text: str, names: Sequence[str]) -> Mapping[str, str]:
         end = starts[number + 1][0] if number + 1 < len(starts) else len(text)
         found[name] = text[at:end].lstrip("\n").removeprefix(f"{name}: ").strip()
     return found
-
-
-def options_of(example: Example) -> list[str]:
-    """The options of an example, none outside multiple choice."""
-    return list(example.choices) if example.choices else listed_options(example.input)
