@@ -55,7 +55,7 @@ class Form:
         kinds: dict[str, Any] = {"wrong": {"type": "array", "items": text}}
         if self.contract.kind == Kind.NUMBER:
             kinds["output"] = {"type": ["string", "number"]}
-        properties = {"id": text, **{name: kinds.get(name, text) for name in self.asked}}
+        properties = {name: kinds.get(name, text) for name in self.asked}
         return {
             "type": "object",
             "properties": properties,

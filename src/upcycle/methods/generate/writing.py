@@ -1,24 +1,24 @@
 """Writing: one draw becomes one call, its rows are validated one by one, and only the missing or bad ones asked again.
 
-A reply is read leniently (fences, prose around it, a torn end: the whole rows in it count) and judged strictly. What
-never changes stands first in the prompt, for the server's prompt cache. A draw costs at most two calls of bounded
-length, whatever comes back.
+How a reply is read (fences, prose, a torn end) and its rows are told apart is `llm/together.py`. What never changes
+stands first in the prompt, for the server's prompt cache. A draw costs at most two calls of bounded length, whatever
+comes back: a row that fails twice is cheaper to draw anew than to ask for alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from upcycle.config import Generate
 from upcycle.errors import RowError, RowKind
-from upcycle.llm.model import Completion, Model, Request
-from upcycle.llm.replies import find_json, read_reply
+from upcycle.llm.model import Model, Request
+from upcycle.llm.together import Answer, ask_together
 from upcycle.methods.generate.blocks import Inputs
 from upcycle.methods.generate.form import Form, Parts
 from upcycle.methods.generate.grid import Cell, Draw
-from upcycle.methods.prompts import fill, show_task
+from upcycle.methods.prompts import cut, fill, show_task
 from upcycle.task import Task
 
 HERE = Path(__file__).parent
@@ -78,53 +78,59 @@ class Writer:
             RowError: the first call brought no reply.
             ProviderError, BudgetExceededError, DiskError: the run stops.
         """
-        first = await self._call(draw, _rows_asked(draw.cells, self._form, shown), len(draw.cells))
-        items, calls = items_of(first), [first]
-        rows: list[Row] = []
-        missing: list[tuple[Cell, str]] = []
-        for cell in draw.cells:
-            made = self._read(cell, items.get(_id(draw, cell)))
-            if isinstance(made, str):
-                missing.append((cell, made))
-            else:
-                rows.append(Row(cell, made, (first.key,)))
-        inputs = [(row.cell, row.made.input) for row in rows if isinstance(row.made, Parts)]
-        if not all(given_up(cell) for cell, _ in missing):
-            rows += await self._again(draw, missing, calls)
-        rows.sort(key=lambda row: row.cell.number)
-        return list(_with_costs(rows, calls)), inputs
+        avoid = fill(HERE, "avoid", inputs="\n".join(f"- {text}" for text in shown)) + "\n\n" if shown else ""
+        answers = await self._ask(draw, draw.cells, "rows", avoid=avoid)
+        rows = {cell.number: self._row(cell, answer) for cell, answer in answers}
+        for _, answer in answers:
+            if answer.error is not None and not answer.calls:
+                raise answer.error
+        inputs = [(row.cell, row.made.input) for row in rows.values() if isinstance(row.made, Parts)]
+        missing = {row.cell.number: row for row in rows.values() if isinstance(row.made, Failure)}
+        if missing and all(given_up(row.cell) for row in missing.values()):
+            return [row for row in rows.values() if row.cell.number not in missing], inputs
+        if missing:
+            rows |= await self._again(draw, missing)
+        return list(rows.values()), inputs
 
-    async def _again(self, draw: Draw, missing: Sequence[tuple[Cell, str]], calls: list[Completion]) -> list[Row]:
-        asked = [f"{_id(draw, cell)}: {self._form.wish(cell)} (earlier: {reason})" for cell, reason in missing]
-        try:
-            again = await self._call(draw, fill(HERE, "again", rows="\n".join(asked)), len(missing))
-        except RowError as error:
-            return [Row(cell, Failure(error.kind, str(error)), error.calls) for cell, _ in missing]
-        calls.append(again)
-        items, rows = items_of(again), []
-        for cell, _ in missing:
-            made = self._read(cell, items.get(_id(draw, cell)))
-            if isinstance(made, str):
-                rows.append(Row(cell, Failure(RowKind.UNPARSEABLE, f"{made} (asked twice)"), (again.key,)))
-            else:
-                rows.append(Row(cell, made, (again.key,)))
-        return rows
+    async def _again(self, draw: Draw, missing: dict[int, Row]) -> dict[int, Row]:
+        """The missing rows from one more call, with what both calls cost."""
+        said = {number: row.made.reason for number, row in missing.items() if isinstance(row.made, Failure)}
+        why = {number: reason.partition(" (asked twice;")[0] for number, reason in said.items()}
+        answers = await self._ask(draw, [row.cell for row in missing.values()], "again", why=why)
+        rows = (self._row(cell, answer) for cell, answer in answers)
+        return {row.cell.number: _with_cost_of(missing[row.cell.number], row) for row in rows}
 
-    async def _call(self, draw: Draw, asked: str, rows: int) -> Completion:
-        # The draw's number is the sample: the same words asked twice are two calls, and each replays by itself.
-        return await self.model.complete(
-            Request(
-                ({"role": "system", "content": self._system}, {"role": "user", "content": asked}),
+    async def _ask(
+        self, draw: Draw, cells: Sequence[Cell], prompt: str, *, why: dict[int, str] | None = None, avoid: str = ""
+    ) -> list[tuple[Cell, Answer]]:
+        def request(items: Sequence[tuple[str, Cell]]) -> Request:
+            lines = []
+            for key, cell in items:
+                earlier = f" (earlier: {cut(why[cell.number], 200)})" if why else ""
+                lines.append(f"{key}: {self._form.wish(cell)}{earlier}")
+            values = {"rows": "\n".join(lines), "avoid": avoid}
+            # The draw's number is the sample: the same words asked twice are two calls, and each replays by itself.
+            return Request(
+                ({"role": "system", "content": self._system},
+                 {"role": "user", "content": fill(HERE, prompt, **values)}),
                 stage="generate",
-                max_tokens=self._row_tokens * rows + _LEAST_ROW_TOKENS,
+                max_tokens=self._row_tokens * len(items) + _LEAST_ROW_TOKENS,
                 temperature=self._temperature,
-                schema=_reply_schema(self._form.item_schema()),
+                schema=self._form.item_schema(),
                 sample=draw.number,
-            )
-        )
+            )  # fmt: skip
 
-    def _read(self, cell: Cell, item: Mapping[str, Any] | None) -> Parts | str:
-        return "the reply holds no row with this id" if item is None else self._form.read(cell, item, self._seed)
+        answers = await ask_together(self.model, cells, request, check=self._wrong, tries=1)
+        return list(zip(cells, answers, strict=True))
+
+    def _wrong(self, cell: Cell, item: Any) -> str | None:
+        made = self._form.read(cell, item, self._seed)
+        return made if isinstance(made, str) else None
+
+    def _row(self, cell: Cell, answer: Answer) -> Row:
+        made = self._form.read(cell, answer.value, self._seed) if answer.error is None else _failure(answer.error)
+        assert not isinstance(made, str)  # `_wrong` lets no such answer through
+        return Row(cell, made, answer.calls, answer.cost_micro, answer.tokens)
 
 
 def row_tokens(task: Task) -> int:
@@ -133,57 +139,10 @@ def row_tokens(task: Task) -> int:
     return min(_MOST_TOKENS, max(_LEAST_ROW_TOKENS, max(sizes, default=600) + 60))
 
 
-def items_of(completion: Completion) -> dict[str, Mapping[str, Any]]:
-    """Written rows by id: those of a whole reply, else every whole row that can be found in it."""
-    read = read_reply(completion, _ANY_ROWS)
-    if read.problem is None:
-        found = read.value["rows"]
-    else:
-        text = completion.text.rpartition("</think>")[2]
-        found = list(_loose(text)) if "<think" not in text else []
-    items = [item for item in found if isinstance(item, dict)]
-    return {str(item["id"]).strip(): item for item in reversed(items) if isinstance(item.get("id"), str | int)}
+def _failure(error: RowError) -> Failure:
+    return Failure(error.kind, str(error).replace("(1 try;", "(asked twice;"))
 
 
-def _loose(text: str) -> Iterator[Any]:
-    for value in find_json(text):
-        if isinstance(value, dict) and isinstance(value.get("rows"), list):
-            yield from value["rows"]
-        elif isinstance(value, list):
-            yield from value
-        else:
-            yield value
-
-
-def _rows_asked(cells: Sequence[Cell], form: Form, shown: Sequence[str]) -> str:
-    avoid = fill(HERE, "avoid", inputs="\n".join(f"- {text}" for text in shown)) + "\n\n" if shown else ""
-    rows = "\n".join(f"{number}: {form.wish(cell)}" for number, cell in enumerate(cells, 1))
-    return fill(HERE, "rows", avoid=avoid, rows=rows)
-
-
-def _id(draw: Draw, cell: Cell) -> str:
-    return str(cell.number - draw.cells[0].number + 1)
-
-
-def _with_costs(rows: Sequence[Row], completions: Sequence[Completion]) -> Iterator[Row]:
-    """Rows with what the draw's calls cost split among them to the last unit, so that sums over rows are true."""
-    cost = sum(one.cost_micro for one in completions)
-    tokens = sum(one.usage.total for one in completions)
-    for n, row in enumerate(rows):
-        yield row._replace(cost_micro=_part(cost, n, len(rows)), tokens=_part(tokens, n, len(rows)))
-
-
-def _part(whole: int, number: int, parts: int) -> int:
-    return whole * (number + 1) // parts - whole * number // parts
-
-
-def _reply_schema(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"rows": {"type": "array", "items": item}},
-        "required": ["rows"],
-        "additionalProperties": False,
-    }
-
-
-_ANY_ROWS = {"type": "object", "properties": {"rows": {"type": "array"}}, "required": ["rows"]}
+def _with_cost_of(first: Row, again: Row) -> Row:
+    # Only the later call is named: it decided the row, and asking the first afresh would change its other rows.
+    return again._replace(cost_micro=first.cost_micro + again.cost_micro, tokens=first.tokens + again.tokens)
