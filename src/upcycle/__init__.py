@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from upcycle.records import Dropped, Example, Origin, Record
     from upcycle.report.page import make_report
     from upcycle.report.summary import Report
+    from upcycle.share import export, push
     from upcycle.task import Demonstration, Task, make_task
 
 __version__ = "0.1.0"
@@ -32,6 +33,8 @@ _WHERE = {
     "status": "look",
     "why": "look",
     "retry": "look",
+    "export": "share",
+    "push": "share",
     "Task": "task",
     "Demonstration": "task",
     "make_task": "task",
@@ -66,9 +69,11 @@ __all__ = [
     "UpcycleError",
     "Usage",
     "build",
+    "export",
     "make_report",
     "make_task",
     "plan",
+    "push",
     "retry",
     "search",
     "status",

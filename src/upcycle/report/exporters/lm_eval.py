@@ -38,7 +38,6 @@ def _beside(beside: Beside) -> Mapping[str, str]:
         **{f"{kind}_split": kind_of for kind, kind_of in _splits(beside).items()},
         "doc_to_text": "{{input}}\n",
         "target_delimiter": "",
-        "num_fewshot": 0,
         **_demonstrations(beside),
         **_scoring(beside),
         "metadata": {"version": 1.0},
@@ -125,7 +124,7 @@ def _warn(beside: Beside) -> Iterable[str]:
     if beside.scored == "train":
         yield "there is no test or validation split, so the task scores the training rows"
     if not _fewshot_split(beside) and not _demonstrations(beside):
-        yield "there is no other split and no demonstration to show, so the task can be run with --num_fewshot 0 only"
+        yield "there is no other split and no demonstration: above --num_fewshot 0 it would show rows that it scores"
     if 0 < beside.seen.chosen < beside.seen.total:
         without = beside.seen.total - beside.seen.chosen
         yield f"{without:,} rows have no options to choose from, so answers are written and compared, not chosen"
