@@ -9,6 +9,7 @@ give away.
 from __future__ import annotations
 
 import ast
+import builtins
 import warnings
 from collections.abc import Iterator
 
@@ -22,9 +23,9 @@ DIALECT = """\
 Write one function `def f(record)`: `record` is a dict of the named fields; return a str, int, float, bool, None, or a
 list or dict (with text keys) of these. The module holds only imports, functions and constants. You may import re, json,
 math, datetime, collections, itertools, functools, decimal, hashlib, unicodedata, base64, bisect, copy and typing. Not
-available: classes at module level, inheritance, yield, async, del, global, eval, getattr, id, hash, files, clocks and
-random numbers (use the numbers in record["_draws"] where it is given), str.maketrans, str.format_map, and functions as
-the replacement in re.sub. Raise ValueError("why") for a record that cannot be used."""
+available: classes, yield, async, del, global, eval, getattr, id, hash, files, clocks and random numbers (use those in
+record["_draws"] where it is given), str.maketrans, str.format_map, and functions as the replacement in re.sub. Raise
+ValueError("why") for a record that cannot be used."""
 """What to tell whoever writes programs."""
 
 MAX_SOURCE = 64_000
@@ -37,6 +38,7 @@ _NAMES = frozenset({
 _CLOCKS = frozenset({"now", "today", "utcnow"})
 _CONTEXTS = frozenset({"getcontext", "setcontext", "localcontext", "DefaultContext", "BasicContext", "ExtendedContext"})
 OURS = "_up_"
+TOO_DEEP = "the program is nested too deeply"
 
 
 def refusal(code: str, name: str = "f") -> str | None:
@@ -49,12 +51,10 @@ def refusal(code: str, name: str = "f") -> str | None:
         where = f"line {error.lineno}: " if error.lineno else ""
         return f"{where}not Python: {error.msg}"
     except (RecursionError, MemoryError):
-        return "the program is nested too deeply"
+        return TOO_DEEP
     except ValueError as error:
         return f"not Python: {error}"
-    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    bound = _bound(tree)
     for node in ast.walk(tree):
         if reason := _forbidden(node, bound):
             return _at(node, reason)
@@ -62,6 +62,22 @@ def refusal(code: str, name: str = "f") -> str | None:
         if reason := _not_at_the_top(statement):
             return _at(statement, reason)
     return _wrong_function(tree, name)
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    """Every name the program gives to something, anywhere in it."""
+    bound: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.FunctionDef(name=name):
+                bound.add(name)
+            case ast.alias(name=name, asname=asname):
+                bound.add(asname or name)
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                bound.add(name)
+            case ast.MatchMapping(rest=str(name)):
+                bound.add(name)
+    return bound
 
 
 def parse(code: str) -> ast.Module:
@@ -86,15 +102,19 @@ def _forbidden(node: ast.AST, bound: set[str]) -> str | None:
             return "'global' is not allowed; a program keeps nothing from one record to the next"
         case ast.AsyncFunctionDef() | ast.Await() | ast.AsyncFor() | ast.AsyncWith():
             return "async is not allowed; nothing here waits"
-        case ast.Attribute(attr=attr, ctx=ctx, value=value):
-            mine = isinstance(value, ast.Name) and value.id == "self"
-            if not isinstance(ctx, ast.Load) and not mine:
+        case ast.ClassDef():
+            return "classes are not allowed; a program is made of functions"
+        case ast.Attribute(attr=attr, ctx=ctx):
+            if not isinstance(ctx, ast.Load):
                 return f"'.{attr}' may not be assigned; a program changes nothing but its own variables"
             return _attribute(attr)
         case ast.MatchClass(kwd_attrs=attrs):
             return next(filter(None, map(_attribute, attrs)), None)
-        case ast.Name(id=name) if name in _NAMES and name not in bound:
-            return f"{name!r} is not available to a program"
+        case ast.Name(id=name) if name not in bound:
+            if name in _NAMES:
+                return f"{name!r} is not available to a program"
+            if not hasattr(builtins, name):
+                return _reserved(name) or f"{name!r} is not defined"
     return next(filter(None, map(_reserved, _names_in(node))), None)
 
 
@@ -108,7 +128,7 @@ def _names_in(node: ast.AST) -> Iterator[str]:
 def _reserved(name: str) -> str | None:
     if name.startswith(OURS):
         return f"names that begin with {OURS!r} are not allowed"
-    if name.startswith("__") and name.endswith("__") and name not in ("__init__", "__name__", "__future__"):
+    if name.startswith("__") and name.endswith("__") and name not in ("__name__", "__future__"):
         return f"{name!r} is not available to a program"
     return None
 

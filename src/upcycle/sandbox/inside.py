@@ -19,6 +19,7 @@ import json as _up_json
 _up_print, _up_dumps, _up_loads = print, _up_json.dumps, _up_json.loads
 _up_str, _up_int, _up_float, _up_bool, _up_list, _up_tuple, _up_dict = str, int, float, bool, list, tuple, dict
 _up_len, _up_isinstance, _up_type, _up_recursion = len, isinstance, type, RecursionError
+_up_type_error, _up_value_error, _up_base_exception = TypeError, ValueError, BaseException
 
 def _up_wrong(value, depth):
     if value is None or value is True or value is False or _up_isinstance(value, _up_str):
@@ -48,17 +49,20 @@ def _up_wrong(value, depth):
 def _up_outcome(row, record):
     try:
         value = row(record)
-        wrong = _up_wrong(value, {MAX_DEPTH})
-        if wrong is not None:
-            return "!" + _up_dumps(["wrong-shape", "it returned " + wrong])
-        text = _up_dumps(value)
+        try:
+            text = _up_dumps(value)
+        except (_up_type_error, _up_value_error, _up_recursion):
+            text = ""
         if _up_len(text) > {MAX_RESULT}:
             size = _up_str(_up_len(text))
             return "!" + _up_dumps(["too-big", "it returned " + size + " characters; at most {MAX_RESULT}"])
-        return "=" + text
+        wrong = _up_wrong(value, {MAX_DEPTH})
+        if wrong is None and text:
+            return "=" + text
+        return "!" + _up_dumps(["wrong-shape", "it returned " + (wrong or "what JSON cannot hold")])
     except _up_recursion:
         return "!" + _up_dumps(["recursion", "it calls itself too deeply"])
-    except BaseException as error:
+    except _up_base_exception as error:
         reason = _up_type(error).__name__ + ": " + _up_str(error)[:300]
         return "!" + _up_dumps(["raised", reason])
 

@@ -14,6 +14,7 @@ from collections import Counter
 from upcycle.sandbox.dialect import OURS, parse
 
 _LOOKUPS = frozenset({"count", "get", "index", "items", "keys", "values"})
+_FROZENSET = "builtin frozenset"
 
 
 def prepared(code: str, name: str = "f") -> str:
@@ -37,7 +38,8 @@ def _split(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:
     """Statements that run once, and statements that run for every row."""
     bound = Counter(name for statement in tree.body for name in _binds(statement))
     uses = _Uses(tree)
-    steady = {"frozenset"} - set(bound)  # names of one value that nobody can change
+    # Names of one value that nobody can change; the builtin is one under a name that no program can give.
+    steady = {_FROZENSET} if "frozenset" not in bound else set()
     once: list[ast.stmt] = []
     each: list[ast.stmt] = []
     for statement in tree.body:
@@ -90,7 +92,7 @@ def _constant(value: ast.expr, steady: set[str]) -> bool:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="re"), attr="compile"), args=args, keywords=keywords):
             return "re" in steady and all(_constant(one, steady) for one in [*args, *(one.value for one in keywords)])
         case ast.Call(func=ast.Name(id="frozenset"), args=[ast.Set(elts=elements) | ast.List(elts=elements)]):
-            return "frozenset" in steady and all(_constant(one, steady) for one in elements)
+            return _FROZENSET in steady and all(_constant(one, steady) for one in elements)
     return False
 
 

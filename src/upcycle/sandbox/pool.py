@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 import orjson
 
 from upcycle.errors import ConfigError
-from upcycle.sandbox.dialect import refusal
+from upcycle.sandbox.dialect import TOO_DEEP, refusal
 from upcycle.sandbox.isolation import prepared
 from upcycle.sandbox.outcome import COSTLY, Fail, Failed, Outcome
 from upcycle.sandbox.worker import Worker, start
@@ -30,6 +30,7 @@ MAX_RECORD = 32_000_000
 
 _BATCH_ROWS, _FEW_ROWS = 512, 32
 _BATCH_BYTES = 4_000_000
+_KNOWN = 64  # programs whose check is remembered
 _GUILTY, _GUILTY_SHARE = 4, 0.01  # rows that may cost seconds: so many, and this share where there are many rows
 _START_SECONDS, _ROW_SECONDS = 30.0, 0.01  # and what all rows together may cost
 
@@ -57,7 +58,7 @@ class Sandbox:
         memory_mb: how much one row may allocate.
     """
 
-    def __init__(self, *, workers: int = 1, row_seconds: float = 1.0, memory_mb: int = 256) -> None:
+    def __init__(self, *, workers: int = 1, row_seconds: float = 1.0, memory_mb: int = 512) -> None:
         if workers < 1:
             raise ConfigError(f"workers is {workers}; a sandbox needs at least 1")
         self._count = workers
@@ -69,6 +70,7 @@ class Sandbox:
         self._local = threading.local()
         self._workers: list[Worker] = []
         self._calls: set[_Call] = set()
+        self._sources: dict[tuple[str, str], str | Failed] = {}
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -108,11 +110,11 @@ class Sandbox:
         Raises:
             ConfigError: the sandbox cannot start.
         """
-        reason = refusal(code, name)
-        if reason is not None:
-            return reason
+        source = self._source(code, name)
+        if isinstance(source, Failed):
+            return source.reason
         with self._calling(_Call()) as call:
-            refused = self._submit(self._load, call, prepared(code, name)).result()
+            refused = self._submit(self._load, call, source).result()
         return refused.reason if refused is not None else None
 
     def close(self) -> None:
@@ -133,9 +135,9 @@ class Sandbox:
     def _run(self, call: _Call, code: str, rows: Sequence[Mapping[str, Any]], name: str) -> list[Outcome]:
         if not rows:
             return []
-        if (reason := refusal(code, name)) is not None:
-            return [Failed(Fail.REFUSED, reason, program=True)] * len(rows)
-        source = prepared(code, name)
+        source = self._source(code, name)
+        if isinstance(source, Failed):
+            return [source] * len(rows)
         tally = _Tally(len(rows))
         pending: deque[Future[_Done | Failed]] = deque()
         with self._calling(call):
@@ -147,13 +149,27 @@ class Sandbox:
                 pass
         return tally.outcomes()
 
+    def _source(self, code: str, name: str) -> str | Failed:
+        """What a worker is fed for the program, looked at once for many calls."""
+        known = self._sources.get((code, name))
+        if known is None:
+            try:
+                reason = refusal(code, name)
+                known = prepared(code, name) if reason is None else Failed(Fail.REFUSED, reason, program=True)
+            except RecursionError:
+                known = Failed(Fail.REFUSED, TOO_DEEP, program=True)
+            if len(self._sources) >= _KNOWN:
+                self._sources.clear()
+            self._sources[code, name] = known
+        return known
+
     @contextmanager
     def _calling(self, call: _Call) -> Iterator[_Call]:
         """However a call ends (done, given up, interrupted), nothing of it goes on."""
         self._calls.add(call)
         try:
             yield call
-        except _Stopped:
+        except (_Stopped, CancelledError):
             raise ConfigError("the sandbox was closed while a program ran in it") from None
         finally:
             self._calls.discard(call)
@@ -177,7 +193,9 @@ class Sandbox:
 
     def _load(self, call: _Call, source: str) -> Failed | None:
         with call.using(self._worker()) as worker:
-            return worker.load(source)
+            refused = worker.load(source)
+            call.check()
+            return refused
 
     def _batch(self, call: _Call, source: str, start: int, lines: list[bytes | Failed]) -> _Done | Failed:
         """Outcomes of the rows from number `start` on; Failed where the program does not even load."""
@@ -190,7 +208,9 @@ class Sandbox:
                 if isinstance(unsent, Failed):
                     done.append(unsent)
                     continue
-                if (refused := worker.load(source)) is not None:
+                refused = worker.load(source)
+                call.check()
+                if refused is not None:
                     return refused
                 part = _leading(lines[len(done) : len(done) + span])
                 began = time.monotonic()
@@ -221,8 +241,9 @@ class _Call:
 
     @contextmanager
     def using(self, worker: Worker) -> Iterator[Worker]:
-        self.check()
         with self._lock:
+            self.check()
+            worker.begin()
             self._busy.add(worker)
         try:
             yield worker

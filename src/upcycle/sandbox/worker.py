@@ -26,9 +26,10 @@ _OUTPUT = 32 << 20  # what one feed may print before it ends early
 _SESSIONS = 1000  # after which a process is replaced
 _FEEDS = 500  # after which a session is replaced
 _RECURSION = 400
-_SUSPENSIONS = 10_000
+_SUSPENSIONS = 2000  # names that are nowhere defined are asked of us, one by one
 _ADDRESS = " at 0x"
 _UNSUPPORTED = "does not yet support "
+_ENDLESS = "suspension limit"
 _ODD_EXCEPTION = "exceptions can only be called with"
 _FROZEN = datetime(2000, 1, 1)
 _REASONS = {
@@ -75,6 +76,7 @@ class Worker:
         self._source: str | None = None
         self._feeds = 0
         self._pid: int | None = None  # while a feed is under way
+        self._wanted = True
         self._lock = threading.Lock()
 
     def load(self, source: str) -> Failed | None:
@@ -116,9 +118,15 @@ class Worker:
         if session is not None:
             session.__exit__(None, None, None)
 
-    def kill(self) -> None:
-        """End the process if it is at work."""
+    def begin(self) -> None:
+        """Be of use again after a `kill`."""
         with self._lock:
+            self._wanted = True
+
+    def kill(self) -> None:
+        """End what it is at, and begin nothing more."""
+        with self._lock:
+            self._wanted = False
             if self._pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(self._pid, signal.SIGKILL)
@@ -131,8 +139,13 @@ class Worker:
             "max_suspensions": _SUSPENSIONS,
         }
         policy = {"datetime": _FROZEN, "sleep": "zero", "random_start": {"seed": 0}}
+        from pydantic_monty import MontyError
+
         session = self._pool.checkout(limits=limits, os_policy=policy, print_flush_interval=0.05)
-        session.__enter__()
+        try:
+            session.__enter__()
+        except (MontyError, RuntimeError, OSError) as error:
+            raise ConfigError(f"the sandbox's worker could not be started again ({error}); run again") from None
         self._session = session
         if sys.platform == "linux":
             _cap(session.worker_pid, self._memory)
@@ -142,6 +155,8 @@ class Worker:
 
         session = self._session
         with self._lock:
+            if not self._wanted:
+                return Failed(Fail.CRASHED, "it was stopped")
             self._pid = session.worker_pid
         self._feeds += 1
         try:
@@ -164,6 +179,8 @@ class Worker:
         elif isinstance(error, MontyRuntimeError):
             inner = error.exception()
             kind = next((kind for one, kind in _REASONS.items() if isinstance(inner, one)), Fail.RAISED)
+            if _ENDLESS in str(inner):
+                return Failed(Fail.OUT_OF_TIME, "it asked for names that are not defined, again and again")
         else:
             kind = Fail.RAISED
         match kind:
