@@ -114,6 +114,7 @@ async def test_a_record_may_be_skipped_with_a_reason() -> None:
         (TEXT, "", "empty"),
         (TEXT, "  ", "empty"),
         (TEXT, ["a"], "not of type"),
+        (TEXT.model_copy(update={"into": "x"}), None, "not of type"),
         (TEXT.model_copy(update={"contract": Contract.model_validate({"kind": "span"})}), " ", "empty"),
     ],
 )
@@ -280,6 +281,18 @@ async def test_max_tokens_lets_the_longest_valid_replies_through(steps: tuple[Ll
         assert model.requests[0].max_tokens <= 4_000
 
 
+async def test_max_tokens_lets_reasons_to_skip_through() -> None:
+    reason = "the note names no thing that belongs to any one room of a home, so that no room can be told from it"
+
+    def reply(request: Request) -> Completion:
+        return counted(request, json.dumps({key: {"skip": reason} for key in shown(request)}))
+
+    model = ScriptedModel(reply)
+    answers = await asking().answers(notes(*["x"] * 8), model)
+    assert [answer.skip for answer in answers] == [reason] * 8
+    assert len(model.requests) == 1
+
+
 def test_as_many_records_fit_as_prompt_and_reply_allow_and_at_least_one() -> None:
     assert asking(TEXT).fits(notes(*["x"] * 100)) == 4000 // (20 + 400 + 5)
     assert 80 <= asking(ROOM).fits(notes(*["x"] * 100)) <= 100
@@ -287,6 +300,7 @@ def test_as_many_records_fit_as_prompt_and_reply_allow_and_at_least_one() -> Non
     assert asking(ROOM).fits(notes(*["x" * 100_000] * 100)) == 2
     assert asking(ROOM).fits(notes("x" * 100_000), limit_tokens=10) == 1
     assert asking(ROOM).fits(notes("x")) == 1
+    assert asking(*[TEXT.model_copy(update={"contract": Contract(max_chars=9_000)})] * 3).fits(notes("x", "y")) == 1
     assert (
         asking(TEXT.model_copy(update={"contract": Contract(max_chars=100_000)})).fits(notes("x", "y", "z", "a")) == 2
     )

@@ -84,6 +84,8 @@ A, B, C = ({"answer": word * 2} for word in "abc")
         json.dumps({"0": C, "1": A, "2": B, "3": C, "4": A, "x": B}),
         json.dumps([{"id": "1", **B}, {"id": "1", **A}, {"id": "2", **B}, {"id": "3", **C}, {"id": "3", **A}]),
         '{"1": {"answer": "no"}, "1": {"answer": "aa"}, "2": {"answer": "bb"}, "3": {"answer": "cc"}}',
+        '{"1": {"answer": "aa"}, "1": {"answer": "no"}, "2": {"answer": "bb"}, "3": {"answer": "cc"}}',
+        '{"1": {"answer": "aa"}, "2": {"answer": "bb",}, "3": {"answer": "cc"}}',
         "\n".join(json.dumps({"id": n, **value}) for n, value in enumerate((A, B, C), 1)),
         "Here:\n```json\n" + json.dumps({"1": A, "2": B, "3": C}, indent=2) + "\n```\nAnything else?",
         "<think>[1] or {2}?</think>Sure [1]: " + json.dumps({"1": A, "2": B, "3": C}) + " Done.",
@@ -158,7 +160,19 @@ async def test_the_model_is_told_what_was_wrong_and_with_which_item() -> None:
 
 
 @pytest.mark.parametrize(
-    "junk", ["", PROSE, "[" * 5000, '{"1": ' * 2000, "{}", "[]", "null", "[[[[[]]]]]", '{"1": NaN}']
+    "junk",
+    [
+        "",
+        PROSE,
+        "[" * 5000,
+        '{"1": ' * 2000,
+        "{}",
+        "[]",
+        "null",
+        '<think>{"1": {"answer": "aa"}}',
+        "[[[[[]]]]]",
+        '{"1": NaN}',
+    ],
 )
 async def test_items_no_reply_answers_end_alone_after_their_tries_and_say_so(junk: str) -> None:
     model = ScriptedModel(lambda _: junk)
@@ -229,6 +243,40 @@ def test_wherever_a_reply_breaks_off_what_is_read_was_written(form: str) -> None
         assert read >= most or form == "fenced", "what was read of a shorter reply is read of a longer one"
         most = max(most, read)
     assert most == len(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "ids", "read"),
+    [
+        ('{"1": {"answer": "no"}, "2": {"answer": "aa"}, "3', "length", "1", {"1": [{"answer": "no"}]}),
+        ('{"2": {"answer": "aa"}, "3": {"ans', "length", "1", {"1": []}),
+        ('[{"id": 2, "answer": "aa"}, {"ans', "length", "1", {"1": []}),
+        ('{"1": {"2": {"answer": "bb"}, "x', "length", "12", {"1": [], "2": []}),
+        ('{"rows": {"1": {"2": {"answer": "bb"}, "x', "length", "12", {"1": [], "2": []}),
+        ("{'1': {'answer': 'aa'}, '2': {'ans", "length", "12", {"1": [], "2": []}),
+        ('{"1": 12', "length", "1", {"1": []}),
+        ('{"1": 12, "2": 3', "length", "12", {"1": [12], "2": []}),
+        ('{"1": 12, "2": 3}', "stop", "12", {"1": [12], "2": [3]}),
+        ('[[[[{"id": 1, "answer": "aa"}]]]]', "stop", "1", {"1": []}),
+        ('[[{"id": 1, "answer": "aa"}]]', "stop", "1", {"1": [{"answer": "aa"}]}),
+        ('{"2": {"answer": "aa"}}', "stop", "1", {"1": [{"2": {"answer": "aa"}}]}),
+        ('{"id": 2, "answer": "aa"}', "stop", "1", {"1": []}),
+    ],
+)
+def test_a_value_is_never_taken_for_another_id_nor_half_of_one_for_a_whole(
+    text: str, finish: str, ids: str, read: dict[str, list[Any]]
+) -> None:
+    assert read_items(Completion(text, finish=finish), list(ids)) == read
+
+
+def test_what_is_fenced_comes_before_what_was_only_mentioned() -> None:
+    text = 'Such as {"1": {"answer": "xx"}}:\n```json\n{"1": {"answer": "aa"}}\n```'
+    assert read_items(Completion(text), ["1", "2"])["1"][0] == {"answer": "aa"}
+
+
+def test_one_answer_is_found_behind_braces_in_sentences() -> None:
+    text = 'As {x} and \\frac{a}{b} and [see 1] show, {"answer": "aa"} is it'
+    assert {"answer": "aa"} in read_items(Completion(text), ["1"])["1"]
 
 
 async def test_replies_torn_without_notice_lose_no_complete_item() -> None:
@@ -338,6 +386,20 @@ async def test_a_server_in_trouble_is_not_asked_more_often_for_it() -> None:
     assert {answer.error.kind for answer in answers if answer.error} == {RowKind.API_TRANSIENT}
     assert [answer.error.calls for answer in answers if answer.error] == [()] * 4
     assert sizes(model) == [4]
+
+
+async def test_a_failed_item_names_the_calls_that_were_its_own() -> None:
+    def reply(request: Request) -> Completion:
+        given = {key: value for key, value in right(request).items() if value["answer"] != "bb"}
+        return Completion(json.dumps(given), key=f"call {len(model.requests)}")
+
+    model = ScriptedModel(reply)
+    answers = await ask(model, ["a", "b"])
+    assert answers[1].calls == ("call 1", "call 2", "call 3", "call 4")
+    assert answers[1].error is not None
+    assert answers[1].error.calls == ("call 2", "call 3", "call 4"), "asking it afresh leaves the others alone"
+    answers = await ask(model, ["b", "b"], tries=1)
+    assert [answer.error and answer.error.calls for answer in answers] == [("call 5",)] * 2
 
 
 async def test_nothing_is_asked_for_nothing() -> None:

@@ -183,7 +183,8 @@ def _asked(base: Request, one: dict[str, Any], numbered: dict[str, _State[T]], a
         return asked
     reasons: dict[str, list[str]] = {}
     for key, state in numbered.items():
-        reasons.setdefault(state.wrong[:_TOLD], []).append(key)
+        # On one line and short: part of it may be a reply's own words, and those may have been a record's.
+        reasons.setdefault(" ".join(state.wrong.split())[:_TOLD], []).append(key)
     wrong = "; ".join(f"{', '.join(keys)}: {reason}" for reason, keys in reasons.items())
     note = f"(Earlier replies could not be used. {wrong}.)"
     if len(numbered) == 1 and attempt > 2:
@@ -243,6 +244,7 @@ def _shaped(value: Any, schema: dict[str, Any]) -> tuple[Any, str | None]:
 
 _UNCLOSED = re.compile(r"\s*<think(?:ing)?>")
 _MEMBER = re.compile(r'(?:"((?:[^"\\]|\\.)*)"|(\d+))\s*:\s*')
+_ANSWER = re.compile(r'\{\s*(?:"(?:[^"\\]|\\.)*"|\d+)\s*:|\[\s*[{\[]')
 _BETWEEN = re.compile(r"[\s,]*")
 
 _DEPTH = 2  # an answer may stand in an object in a list, not deeper
@@ -271,16 +273,16 @@ def read_items(completion: Completion, ids: Sequence[str]) -> dict[str, list[Any
     if not text or _UNCLOSED.match(text):
         return found
     _sort(_written(text, found), found)
-    if not any(found.values()) and completion.finish != "length":
-        mended = mend(text)
-        _sort(_pairs(mended, found), found) if mended is not None else None
+    missing = {key: seen for key, seen in found.items() if not seen}
+    if missing and completion.finish != "length" and (mended := mend(text)) is not None:
+        _sort(_pairs(mended, found), missing, alone=len(found) == 1)
     return found
 
 
-def _sort(pairs: Iterator[Pair], found: dict[str, list[Any]]) -> None:
-    only = next(iter(found)) if len(found) == 1 else None
+def _sort(pairs: Iterator[Pair], found: dict[str, list[Any]], *, alone: bool = True) -> None:
+    only = next(iter(found)) if alone and len(found) == 1 else ""
     for key, value in pairs:
-        place = found.get(key or only or "")
+        place = found.get(key or only)
         if place is not None:
             place.append(value)
 
@@ -301,10 +303,10 @@ def _written(text: str, ids: Collection[str]) -> Iterator[Pair]:
                 value, position = _DECODER.raw_decode(body, start)
                 yield from _pairs(value, ids)
             except (ValueError, RecursionError):
-                complete = list(_torn(body, start, ids))
-                yield from complete
-                # What follows stands inside of what is torn; it was read as far as it can be.
-                position = len(body) if complete else start + 1
+                yield from _torn(body, start, ids)
+                # Of a torn answer nothing more is taken, least of all a value that lost its id. A brace in a sentence
+                # is no answer.
+                position = len(body) if _ANSWER.match(body, start) else start + 1
 
 
 def _pairs(value: Any, ids: Collection[str], depth: int = 0) -> Iterator[Pair]:
@@ -355,7 +357,7 @@ def _torn(text: str, start: int, ids: Collection[str], *, deeper: bool = True) -
         at = end
         if not keyed:
             yield from _pairs(value, ids)
-        elif key in ids or isinstance(value, list | dict):
+        else:
             yield from (pair for pair in _pairs({key: value}, ids) if pair[0] is not None)
 
 
