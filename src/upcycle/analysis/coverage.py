@@ -2,8 +2,8 @@
 
 In: texts by set. Out: a point for each text. Texts become vectors (the installed encoder of `sources.encoder`, else
 TF-IDF of hashed words) and the two directions in which all sets together vary most are the map's axes, so that what is
-near on one set's map is near on the other's. The paper's figure 6 uses t-SNE; principal components are used here, because
-the same texts give the same map on every machine and distances between groups mean something.
+near on one set's map is near on the other's. The paper's figure 6 uses t-SNE; principal components are used here,
+because the same texts give the same map on every machine and distances between groups mean something.
 """
 
 from __future__ import annotations

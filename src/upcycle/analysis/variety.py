@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -62,7 +62,7 @@ def opening(tokens: Sequence[Sequence[str]]) -> Opening:
     return Opening(" ".join(words), count / len(tokens))
 
 
-def entropy(counts: Mapping[Hashable, int]) -> float:
+def entropy(counts: Mapping[str, int]) -> float:
     """Entropy of a histogram in bits."""
     total = sum(counts.values())
     return -sum(count / total * math.log2(count / total) for count in counts.values() if count) if total else 0.0
