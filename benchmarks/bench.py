@@ -104,9 +104,13 @@ def write_inputs(folder: Path, count: int, *, free: bool = False) -> None:
     (folder / "plan.yaml").write_text(_FREE_PLAN if free else _PLAN, encoding="utf-8")
 
 
+ONE_A_CALL = ("--batch", "1")
+"""What these benchmarks count are calls; how many records travel in one is measured in programs.py."""
+
+
 def build_command(folder: Path, out: str, rows: int, *more: str) -> list[str]:
     """`upcycle build` over the folder's rows by its plan."""
-    flags = ["-n", str(rows), "--source", str(folder / "rows.jsonl"), "--plan", str(folder / "plan.yaml")]
+    flags = ["-n", str(rows), "--source", str(folder / "rows.jsonl"), "--plan", str(folder / "plan.yaml"), *ONE_A_CALL]
     return [*UPCYCLE, "build", INSTRUCTION, *flags, "-o", str(folder / out), *more]
 
 

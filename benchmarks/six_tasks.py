@@ -25,7 +25,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from upcycle.methods.datatune.choose import sample
-from upcycle.methods.datatune.plans.program import Made, Skip, compile_plan
+from upcycle.methods.datatune.plans.program import Made, compile_plan
 from upcycle.methods.datatune.search.scores import ScoredPlan
 from upcycle.methods.datatune.search.searching import GOOD_ENOUGH, search_plans
 from upcycle.sources.source import Source, open_sources
@@ -131,7 +131,7 @@ def run(task: Task, source: Source, scored: ScoredPlan) -> tuple[list[Made], Cou
     skipped: Counter[str] = Counter()
     for record in source.records():
         result = program(record, pool)
-        if isinstance(result, Skip):
+        if not isinstance(result, list):
             skipped[result.reason.split(":")[0]] += 1
             continue
         for one in result:

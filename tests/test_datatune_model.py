@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,15 @@ class Expert:
         if "Write a plan" in prompt:
             plan = self.plans[min(self.asked.get("plan", 0), len(self.plans) - 1)]
             return "plan", json.dumps(plan)
-        room = next(
-            (room for room, thing in THINGS.items() if f"the {thing} number" in prompt.split("<record>")[-1]), None
-        )
-        return "row", json.dumps({"room": room, "skip": None if room else "no thing is named"})
+        whole = '"made_output"' in prompt
+        rows = re.findall(r'<record id="(\d+)">(.*?)</record>', prompt)
+        return "whole" if whole else "row", json.dumps({key: self._row(text, whole=whole) for key, text in rows})
+
+    def _row(self, text: str, *, whole: bool) -> dict[str, str]:
+        room = next((room for room, thing in THINGS.items() if f"the {thing} number" in text), None)
+        if room is None:
+            return {"skip": "no thing is named"}
+        return {"made_input": json.loads(text)["note"], "made_output": room} if whole else {"room": room}
 
 
 GOOD_PLAN = {
@@ -179,4 +185,5 @@ async def test_a_record_that_gives_orders_is_only_data(sources: Path, tmp_path: 
         report = await build(sources, tmp_path / "run", server, rows=10)
     assert report.kept == 10
     assert {row["output"] for row in pq.read_table(tmp_path / "run/data").to_pylist()} == {"kitchen"}
-    assert all(text.count("</record>") == 1 for text in seen), "a record cannot close its own tag"
+    tags = [(text.count("</record>"), text.count("<record id=")) for text in seen]
+    assert all(closed == opened for closed, opened in tags), "a record cannot close its own tag"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,10 @@ class Writer:
 
     def __call__(self, request: Request) -> Completion:
         text = request.messages[-1]["content"]
-        bad = any(f"row {name} " in text for name in self.bad)
-        return Completion("no title today" if bad else json.dumps({"title": "A title", "skip": None}), Usage(10, 5))
+        if any(f"row {name} " in text for name in self.bad):
+            return Completion("no title today", Usage(10, 5))
+        ids = re.findall(r'<record id="(\d+)">', text)
+        return Completion(json.dumps({key: {"title": "A title"} for key in ids}), Usage(10, 5))
 
 
 @pytest.fixture
@@ -84,7 +87,7 @@ async def test_why_tells_a_kept_a_failed_and_a_skipped_row(folder: Path):
     failed = upcycle.why(folder / "run", "default/train/3")
     assert (failed["state"], failed["kind"]) == ("failed", "unparseable")
     assert "no title today" in failed["reason"]
-    assert len(failed["calls"]) == 4
+    assert len(failed["calls"]) == 4, "with seven other rows, with three, with one, and alone"
     skipped = upcycle.why(folder / "run", "default/train/12")
     assert skipped["reason"] == "filter: 'text' has 3 characters"
     with pytest.raises(ConfigError, match="has no row 'nonsense'"):
@@ -98,7 +101,8 @@ async def test_status_counts_rows_cost_and_calls_without_touching_the_run(folder
     found = upcycle.status(folder / "run")
     assert (found.kept, found.wanted, found.running) == (11, 12, False)
     assert found.kinds == {"ok": 11, "skipped": 1, "unparseable": 1}
-    assert found.tokens == 15 * 15, "eleven rows and four tries of one"
+    assert found.calls == 2 + 2 * 3, "two batches, and the halves of the one that could not be read"
+    assert found.tokens == 8 * 15
     assert "11 of 12 examples, not running" in repr(found)
     assert before == {path: path.read_bytes() for path in (folder / "run").glob("*.yaml")}
 

@@ -11,7 +11,7 @@ from upcycle.contract import listed_options
 from upcycle.errors import ConfigError
 from upcycle.methods.datatune.plans import values
 from upcycle.methods.datatune.plans.plan import Plan
-from upcycle.methods.datatune.plans.program import Made, Program, Skip, compile_plan
+from upcycle.methods.datatune.plans.program import Failed, Made, Program, Skip, compile_plan
 from upcycle.records import Record
 
 RENAMED = (
@@ -28,8 +28,8 @@ def program(*steps: dict[str, Any], seed: int = 0, **ends: Any) -> Program:
     return compile_plan(plan, seed=seed)
 
 
-def made(result: list[Made] | Skip) -> Made:
-    assert not isinstance(result, Skip), result
+def made(result: list[Made] | Skip | Failed) -> Made:
+    assert isinstance(result, list), result
     return result[0]
 
 
@@ -185,9 +185,7 @@ def test_wrong_options_come_from_other_records_and_never_equal_the_answer() -> N
     rows += [record(100 + n, q="twin", a=row.fields["a"].upper() + ".") for n, row in enumerate(rows)]
     pool = run.fill(rows)
     for row in rows:
-        result = run(row, pool)
-        assert not isinstance(result, Skip)
-        options = result[0].choices or ()
+        options = made(run(row, pool)).choices or ()
         assert len(options) == 4
         assert len({values.same(option) for option in options}) == 4
     assert [run(row, pool) for row in reversed(rows)] == [run(row, pool) for row in rows][::-1]
@@ -274,12 +272,14 @@ def test_what_needs_no_model_runs_before_the_model() -> None:
         {"do": "shuffle-options", "field": "o"},
         choices="o",
     )
-    assert isinstance(run.before(record(q="no", a="x")), Skip)
-    fields = run.before(record(q="long enough", a="x"))
-    assert not isinstance(fields, Skip)
+    short, row = run.start([record(q="no", a="x"), record(q="long enough", a="x")])
+    assert isinstance(short.ended, Skip)
+    assert row.ended is None
     assert [step.into for step in run.llm_steps] == ["wrong"]
-    fields.values["wrong"] = "y"
-    assert set(made(run.after(fields)).choices or ()) == {"x", "y"}
+    row.values["wrong"] = "y"
+    ((_, end),) = run.finish([row])
+    assert isinstance(end, Made)
+    assert set(end.choices or ()) == {"x", "y"}
 
 
 def test_a_model_is_not_asked_about_what_is_known_only_later() -> None:

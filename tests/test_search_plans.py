@@ -15,7 +15,7 @@ import pytest
 from upcycle.contract import listed_options
 from upcycle.methods.datatune.plans.actions import says_action
 from upcycle.methods.datatune.plans.arithmetic import chains
-from upcycle.methods.datatune.plans.program import Made, Skip, compile_plan
+from upcycle.methods.datatune.plans.program import Made, compile_plan
 from upcycle.methods.datatune.plans.solutions import contradiction
 from upcycle.methods.datatune.search.candidates import frequent_openings
 from upcycle.methods.datatune.search.glossary import glossary, mapping_for
@@ -69,7 +69,7 @@ def made_by(scored: ScoredPlan | None, rows: Sequence[dict[str, Any]]) -> list[M
     records = [Record("small", "default", "train", str(n), row) for n, row in enumerate(rows)]
     pool = program.fill(records)
     results = [program(record, pool) for record in records]
-    return [one for result in results if not isinstance(result, Skip) for one in result]
+    return [one for result in results if isinstance(result, list) for one in result]
 
 
 def task_of(instruction: str, *pairs: tuple[str, str]) -> Task:

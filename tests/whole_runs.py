@@ -1,4 +1,4 @@
-"""What tests of the whole command share: notes and a plan with one call each, and `upcycle` as a process of its own."""
+"""What tests of the whole command share: notes, a plan that asks a model, and `upcycle` as a process of its own."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ def write_inputs(folder: Path, count: int) -> None:
 
 
 def command(folder: Path, url: str, rows: int, *more: str, instruction: str = INSTRUCTION) -> list[str]:
-    """`upcycle build` over the notes into `folder/run`."""
+    """`upcycle build` over the notes into `folder/run`, one note a call unless `--batch` says otherwise."""
     flags = ["--source", str(folder / "notes.jsonl"), "--plan", str(folder / "plan.yaml"), "-o", str(folder / "run")]
     model = [] if "--model" in more else ["--model", "openai/fake"]
-    return [UPCYCLE, "build", instruction, "-n", str(rows), *flags, "--base-url", url, *model, *more]
+    batch = [] if "--batch" in more else ["--batch", "1"]
+    return [UPCYCLE, "build", instruction, "-n", str(rows), *flags, "--base-url", url, *model, *batch, *more]
 
 
 def run(asked: Sequence[str], **environ: str) -> subprocess.CompletedProcess[str]:

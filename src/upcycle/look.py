@@ -166,7 +166,8 @@ def _forget(journal: Journal, kinds: tuple[str, ...]) -> int:
     count = 0
     for _, _, kind, value, _ in list(journal.rows(STAGE, "failed")):
         if kind in kinds:
-            journal.forget_calls([bytes.fromhex(key) for key in value["origin"]["calls"]])
+            keys = value.get("again") or value["origin"]["calls"]
+            journal.forget_calls([bytes.fromhex(key) for key in keys])
     for kind in kinds:
         count += journal.forget_rows(STAGE, kind=kind, state="failed")
     return count

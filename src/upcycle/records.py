@@ -51,7 +51,13 @@ _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Why an example exists: everything needed to find its record, its plan and its calls again."""
+    """Why an example exists: everything needed to find its record, its plan and its calls again.
+
+    Attributes:
+        plan: digest of the plan.
+        plan_by: who wrote it: "search", "model", or "hand" where it was given or edited.
+        program: digest of the program that made it; None where a model executed the plan on this record.
+    """
 
     method: str
     source: str | None = None
@@ -61,6 +67,7 @@ class Origin:
     record: str | None = None
     record_sha256: str | None = None
     plan: str | None = None
+    plan_by: str | None = None
     program: str | None = None
     calls: tuple[str, ...] = ()
     model: str | None = None
@@ -97,6 +104,7 @@ class Dropped:
         stage: where it was dropped ("pilot", "transform", "curation", ...).
         score: how strongly, where the check has a number.
         other: id of what it duplicates or contaminates.
+        again: keys of the calls that a retry asks afresh; other rows of a shared call keep theirs.
     """
 
     id: str
@@ -108,6 +116,7 @@ class Dropped:
     output: str | None = None
     score: float | None = None
     other: str | None = None
+    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,7 @@ class Curated:
     dropped: Sequence[Dropped] = field(default_factory=tuple)
 
 
-def example_id(method: str, source: str, revision: str, ref: str, position: int = 0) -> str:
+def example_id(method: str, source: str, revision: str, ref: str, position: int | str = 0) -> str:
     """Id of the example a record becomes: 16 hex digits, the same on every machine and resume."""
     text = "\x1f".join((method, source, revision, ref, str(position)))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

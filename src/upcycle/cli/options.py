@@ -60,6 +60,7 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--max-share", type=float, metavar="X", help="most of the dataset one source may give while others can (0 to 1)"
     )
+    verb.add_argument("--batch", type=int, metavar="N", help="most records in one call to a model (default: 8)")
     verb.add_argument("-y", "--yes", action="store_true", help="do not ask before a paid model is used")
 
 
@@ -101,7 +102,7 @@ def task_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
     """The methods' settings behind `--method`, `--mix` and the flags of datatune; None where none of them is given."""
-    datatune = {key: getattr(args, key) for key in ("plan", "max_sources", "max_share")}
+    datatune = {key: getattr(args, key) for key in ("plan", "max_sources", "max_share", "batch")}
     datatune = {key: value for key, value in datatune.items() if value is not None}
     if args.mix and not args.method:
         raise ConfigError("--mix needs the methods it is of; give --method datatune,generate too")

@@ -25,8 +25,8 @@ STAGE = "transform"
 
 EXAMPLE_COLUMNS = ("id", "input", "output", "rationale", "choices", "method", "source", "weight")
 ORIGIN_COLUMNS = (
-    *("method", "source", "revision", "config", "split", "record", "record_sha256", "plan", "program", "calls"),
-    *("model", "round", "parents", "licences", "cost_micro_usd", "tokens"),
+    *("method", "source", "revision", "config", "split", "record", "record_sha256", "plan", "plan_by", "program"),
+    *("calls", "model", "round", "parents", "licences", "cost_micro_usd", "tokens"),
 )
 _IDENTIFYING = ("method", "source", "revision", "config", "split", "record", "record_sha256", "plan")
 DROPPED_COLUMNS = ("id", *_IDENTIFYING, "stage", "kind", "reason", "input", "output", "score", "other")

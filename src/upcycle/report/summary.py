@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceUse:
-    """What one source gave."""
+    """What one source gave.
+
+    Attributes:
+        cost_usd, tokens: of its rows, kept or not; planning is not counted to a source.
+    """
 
     source: str
     kept: int
     licences: tuple[str, ...] = ()
     plan: str = ""
     revision: str = ""
+    cost_usd: float = 0.0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,8 +91,22 @@ class Report:
             *([f"  sources  {used or 'none'}"] if used or set(self.methods) <= {"datatune"} else []),
             f"  dropped  {lost}",
             f"  cost     ${self.cost_usd:.4f}, {self.tokens:,} tokens, {self.calls:,} calls",
+            *self._costs(),
         ]
         return "\n".join([*lines, f"  stopped  {self.stopped}"] if self.stopped else lines)
+
+    def _costs(self) -> list[str]:
+        """What a kept example cost, and where it went: by stage, and by source."""
+        if not self.tokens or not self.kept:
+            return []
+        lines = [f"           per example: ${self.cost_usd / self.kept:.6f}, {self.tokens / self.kept:,.0f} tokens"]
+        stages: dict[str, int] = {}
+        for stage in self.stages:
+            stages[stage["stage"]] = stages.get(stage["stage"], 0) + stage["tokens"]
+        told = [f"{name} {tokens:,}" for name, tokens in stages.items() if tokens]
+        used = [f"{use.source} {use.tokens:,}" for use in self.sources if use.tokens]
+        lines += [f"           tokens by stage: {', '.join(told)}"] if told else []
+        return lines + ([f"           tokens by source: {', '.join(used)}"] if used else [])
 
     def _repr_html_(self) -> str:
         cells = [
@@ -142,9 +162,12 @@ def _why_short(config: BuildConfig, run: Run, kept: int) -> str:
 def _uses(run: Run) -> tuple[dict[str, int], list[SourceUse]]:
     methods: dict[str, int] = {}
     uses: dict[str, SourceUse] = {}
+    costs = run.journal.costs(STAGE)
     for method, source, plan, revision, licences, count in run.journal.sources(STAGE):
         methods[method] = methods.get(method, 0) + count
         if source:  # what a model wrote from nothing has none
             found = uses.get(source)
-            uses[source] = SourceUse(source, count + (found.kept if found else 0), tuple(licences), plan, revision)
+            micro, tokens = costs.get(source, (0, 0))
+            kept = count + (found.kept if found else 0)
+            uses[source] = SourceUse(source, kept, tuple(licences), plan, revision, micro / 1e6, tokens)
     return methods, sorted(uses.values(), key=lambda use: -use.kept)

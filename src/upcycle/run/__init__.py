@@ -3,11 +3,12 @@
 from upcycle.run.folder import Event, Listener, Run, write_text
 from upcycle.run.journal import Journal
 from upcycle.run.ledger import Bound, Ledger
-from upcycle.run.rows import run_rows
+from upcycle.run.rows import InOrder, run_rows
 
 __all__ = [
     "Bound",
     "Event",
+    "InOrder",
     "Journal",
     "Ledger",
     "Listener",

@@ -193,6 +193,25 @@ class Journal:
         return [(method, source or "", plan or "", revision or "", licences or [], count)
                 for method, source, plan, revision, licences, count in used]  # fmt: skip
 
+    def costs(self, stage: str) -> dict[str, tuple[int, int]]:
+        """What the rows of a stage cost, kept or not, by source ("" without one): (millionths of a dollar, tokens)."""
+        if not self.answered():
+            return {}
+        found = self._read(
+            "SELECT coalesce(json_extract(value, '$.origin.source'), ''),"
+            " sum(json_extract(value, '$.origin.cost_micro_usd')), sum(json_extract(value, '$.origin.tokens'))"
+            " FROM rows WHERE stage=? GROUP BY 1",
+            (stage,),
+        )
+        return {source: (micro or 0, tokens or 0) for source, micro, tokens in found}
+
+    def seconds_per_call(self, stage: str) -> float:
+        """How long a call of a stage took, on average; 0 where there was none."""
+        found = self._read(
+            "SELECT avg(ended - started) FROM calls WHERE stage=? AND state='done' AND ended > started", (stage,)
+        )
+        return found.fetchone()[0] or 0.0
+
     def ledger(self) -> list[dict[str, Any]]:
         """What each stage and model cost so far."""
         cursor = self._db.execute("SELECT * FROM ledger")

@@ -1,15 +1,18 @@
-"""`run_rows`: the only concurrency. Rows of one iterator are worked side by side; results come back as they end.
+"""The only concurrency: `run_rows` works rows side by side, `InOrder` batches of them.
 
-A row is started only while the rows already in flight could not satisfy what is still needed. So nothing is paid
-beyond the asked number, and the rows worked are always a prefix of the iterator: the same set whatever the
-concurrency, and after any number of kills.
+Of `run_rows` the results come back as they end. A row is started only while the rows already in flight could not
+satisfy what is still needed. So nothing is paid beyond the asked number, and the rows worked are always a prefix of the
+iterator: the same set whatever the concurrency, and after any number of kills. Where what is started next hangs on what
+came back, as with batches whose size adapts, `InOrder` keeps that true: results are seen in the order of their starts,
+never in that of their ends.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from upcycle.errors import RowError
 
@@ -66,3 +69,51 @@ async def run_rows(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+class InOrder(Generic[T]):
+    """Work side by side whose results come back in the order it was started.
+
+    Args:
+        at_once: the most in flight; the caller starts nothing more while `full`.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._running: deque[asyncio.Future[T]] = deque()
+
+    @property
+    def full(self) -> bool:
+        return len(self._running) >= self._at_once
+
+    @property
+    def idle(self) -> bool:
+        return not self._running
+
+    def start(self, work: Awaitable[T]) -> None:
+        self._running.append(asyncio.ensure_future(work))
+
+    async def oldest(self) -> T:
+        """The result of what was started first.
+
+        Raises:
+            UpcycleError: what that work raised; what is in flight then gets to finish first, for it is paid for.
+        """
+        task = self._running[0]
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            await asyncio.gather(*self._running, return_exceptions=True)
+            raise
+        finally:
+            if task.done():
+                self._running.popleft()
+
+    async def close(self) -> None:
+        """Cancel what is in flight."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -111,11 +112,19 @@ def counted(request: Request, text: str, finish: str = "stop") -> Completion:
     return Completion(text, Usage(prompt, tokens), finish)
 
 
+_ROW = re.compile(r'<record id="(\d+)">(.*?)</record>', re.DOTALL)
+
+
 def echo(request: Request) -> str:
     """The reply where no script is given: the end of the prompt, in JSON that fits the schema if there is one."""
     prompt = request.messages[-1]["content"]
     if request.schema is None:
         return f"echo: {prompt[-200:]}"
+    rows = dict(_ROW.findall(prompt))
+    if rows and set(rows) == set(request.schema.get("properties", ())):
+        # Several records in one call: each entry echoes its own record.
+        one = request.schema["$defs"]["row"]
+        return orjson.dumps({key: satisfy(one, text) for key, text in rows.items()}).decode()
     return orjson.dumps(satisfy(request.schema, prompt)).decode()
 
 

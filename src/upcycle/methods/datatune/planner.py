@@ -44,13 +44,14 @@ async def plan(
     roles: Mapping[str, str],
     model: Model,
     *,
-    revision: int = 0,
+    draft: int = 0,
     feedback: str = "",
 ) -> Plan | None:
     """A valid plan for one source, or None when the model cannot write one.
 
     Args:
         records: a few records of the source, shown to the model.
+        draft: which of several; all but the first are drawn at a temperature.
         roles: role of every column (`select_fields`).
         feedback: what the pilot found wrong with the last plan, with rows; "" the first time.
     """
@@ -75,7 +76,12 @@ async def plan(
         return None
 
     request = Request(
-        ({"role": "user", "content": prompt},), stage="plan", max_tokens=1500, schema=_SCHEMA, sample=revision
+        ({"role": "user", "content": prompt},),
+        stage="plan",
+        max_tokens=1500,
+        temperature=0.7 if draft else 0.0,
+        schema=_SCHEMA,
+        sample=draft,
     )
     try:
         return _read((await ask(model, request, check=check, tries=3)).value, card.id)

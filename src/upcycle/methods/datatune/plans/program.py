@@ -1,16 +1,17 @@
-"""A plan compiled to a program: record in, examples or a reason out, and nothing asked of a model here.
+"""A plan compiled to a program: records in, examples or reasons out, and nothing asked of a model here.
 
-`compile_plan(plan, seed=...)` gives a `Program`. Where the plan has no llm step, `program(record, pool)` is the whole
-story. Where it has some, `before(record, pool)` makes the fields the model is shown, the caller puts each answer into
-`fields.values[step.into]`, and `after(fields, pool)` finishes. Every draw is seeded by run, source, record and step, so
-that a row is the same whatever the order, the workers or the resumes.
+`compile_plan(plan, seed=...)` gives a `Program`. Records go through in blocks: `start(records)` does all that comes
+before a model is asked, the caller puts each answer into `row.values[step.into]`, and `finish(rows)` does the rest; a
+plan without llm steps needs nothing in between. Every draw is seeded by run, source, record and step, so that a row is
+the same whatever the order, the blocks, the workers or the resumes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
@@ -19,14 +20,23 @@ from typing import Any, NamedTuple
 from upcycle.contract import with_options
 from upcycle.errors import ConfigError
 from upcycle.methods.datatune.plans import values
-from upcycle.methods.datatune.plans.operations import EMPTY, Apply, Draw, Pool, compiled, filler
+from upcycle.methods.datatune.plans.operation import EMPTY, Apply, Draw, Pool, filler
+from upcycle.methods.datatune.plans.operations import compiled
 from upcycle.methods.datatune.plans.plan import Plan
-from upcycle.methods.datatune.plans.steps import Clause, Llm, SampleOption, Step
+from upcycle.methods.datatune.plans.steps import Check, Clause, Llm, Python, SampleOption, Split, Step
 from upcycle.records import Record
+from upcycle.sandbox import Failed as Fault
+from upcycle.sandbox import Outcome, Sandbox
 
 
 class Skip(NamedTuple):
-    """A record that becomes no example, and why."""
+    """A record that becomes no example by the plan's own decision, and why."""
+
+    reason: str
+
+
+class Failed(NamedTuple):
+    """A record the program could not do its work on, and why: the program's fault, so a model may do it instead."""
 
     reason: str
 
@@ -41,23 +51,36 @@ class Made(NamedTuple):
 
 
 @dataclass(slots=True)
-class Fields:
-    """A record on its way to an example: its columns and what the steps wrote so far."""
+class Row:
+    """A record, or one part of a split record, on its way to an example.
 
+    Attributes:
+        record: its record's place in the block that was started together.
+        ref: what its draws are seeded with.
+        part: which part of its record it is; "" where that was not split.
+        values: its columns and what the steps wrote so far.
+        ended: why no more steps are run on it.
+    """
+
+    record: int
     ref: str
     values: dict[str, Any]
+    part: str = ""
+    ended: Skip | Failed | None = None
 
 
 _POOL_SIZE = 5_000
 _POOL_READS = 20_000
+_MOST_PARTS = 100
 
 
 class Program:
     """A compiled plan.
 
     Attributes:
-        llm_steps: what the caller asks the model between `before` and `after`, in order.
+        llm_steps: what the caller asks the model between `start` and `finish`, in order.
         needs_pool: whether `fill` must be called once per source for the pool.
+        needs_sandbox: whether it holds Python, which runs in the sandbox the caller gives and nowhere else.
     """
 
     def __init__(self, plan: Plan, *, seed: int) -> None:
@@ -66,29 +89,38 @@ class Program:
         first, asked, last = _parts(plan)
         self.llm_steps: tuple[Llm, ...] = tuple(asked)
         self.needs_pool = any(_wants_pool(step) for step in plan.steps)
-        self._first = [(number, step, compiled(step, number)) for number, step in first]
-        self._last = [(number, step, compiled(step, number)) for number, step in last]
+        self.needs_sandbox = any(isinstance(step, Python) for step in plan.steps)
+        self._first = _stages(first)
+        self._last = _stages(last)
         self._input = filler(plan.input)
         self._output = filler(plan.output)
         self._rationale = filler(plan.rationale) if plan.rationale else None
 
-    def __call__(self, record: Record, pool: Pool = EMPTY) -> list[Made] | Skip:
-        """The examples of one record. Only for plans without llm steps."""
-        fields = self.before(record, pool)
-        return fields if isinstance(fields, Skip) else self.after(fields, pool)
+    def __call__(
+        self, record: Record, pool: Pool = EMPTY, sandbox: Sandbox | None = None
+    ) -> list[Made] | Skip | Failed:
+        """The examples of one record, or why there is none. Only for plans without llm steps."""
+        ended = [end for _, end in self.finish(self.start([record], pool, sandbox), pool, sandbox)]
+        made = [end for end in ended if isinstance(end, Made)]
+        return made or next((end for end in ended if not isinstance(end, Made)), Skip("it has no part"))
 
-    def before(self, record: Record, pool: Pool = EMPTY) -> Fields | Skip:
-        """Everything that can be done before a model is asked."""
-        fields = Fields(f"{record.source}/{record.ref}", dict(record.fields))
-        reason = self._run(self._first, fields, pool)
-        return fields if reason is None else Skip(reason)
+    def sha(self) -> str:
+        """Digest of the program: of the plan as it is read by people, code and all, and of the seed of its draws."""
+        return hashlib.sha256(f"{self.seed}\n{self.plan.to_program()}".encode()).hexdigest()
 
-    def after(self, fields: Fields, pool: Pool = EMPTY) -> list[Made] | Skip:
-        """The rest, once every llm step's field is in `fields.values`."""
-        reason = self._run(self._last, fields, pool)
-        return self._made(fields.values) if reason is None else Skip(reason)
+    def start(self, records: Sequence[Record], pool: Pool = EMPTY, sandbox: Sandbox | None = None) -> list[Row]:
+        """Everything that can be done before a model is asked, for a block of records; at least one row of each."""
+        rows = [Row(place, f"{r.source}/{r.ref}", dict(r.fields)) for place, r in enumerate(records)]
+        return self._run(self._first, rows, pool, sandbox)
 
-    def fill(self, records: Iterable[Record]) -> Pool:
+    def finish(
+        self, rows: Sequence[Row], pool: Pool = EMPTY, sandbox: Sandbox | None = None
+    ) -> list[tuple[Row, Made | Skip | Failed]]:
+        """The rest, once every llm step's field is in each row's `values`; what became of every row."""
+        rows = self._run(self._last, list(rows), pool, sandbox) if self._last else rows
+        return [(row, row.ended if row.ended is not None else self._made(row.values)) for row in rows]
+
+    def fill(self, records: Iterable[Record], sandbox: Sandbox | None = None) -> Pool:
         """The pool of a source: a seeded sample of at most 5,000 values, from its first 20,000 records."""
         if not self.needs_pool:
             return EMPTY
@@ -106,48 +138,149 @@ class Program:
             words=frozenset(word for word, count in lower.items() if count > 2 * upper[word]),
             names=frozenset(word.capitalize() for word, count in upper.items() if count > 2 * lower[word]),
         )
-        drawn: dict[str, list[str]] = {}
-        for record in kept:
-            for name, value in self._poured(record, spellings).items():
-                if value:
-                    drawn.setdefault(name, []).append(value)
+        drawn = self._poured(kept, spellings, sandbox)
         return replace(spellings, drawn={name: tuple(found) for name, found in drawn.items()})
 
-    def _poured(self, record: Record, spellings: Pool) -> dict[str, str]:
+    def _poured(self, records: list[Record], spellings: Pool, sandbox: Sandbox | None) -> dict[str, list[str]]:
         # Wrong answers must have been through the same steps as the right one, so the steps before are run.
-        fields = Fields(f"{record.source}/{record.ref}", dict(record.fields))
-        draw = Draw(f"{self.seed}/{fields.ref}")
-        poured: dict[str, str] = {}
-        for _, step, apply in self._first:
-            if isinstance(step, SampleOption):
-                poured[step.field] = values.text_of(fields.values.get(step.field)).strip()
-            elif apply(fields.values, draw, spellings) is not None:
-                break
+        rows = [Row(place, f"{r.source}/{r.ref}", dict(r.fields)) for place, r in enumerate(records)]
+        poured: dict[str, list[str]] = {}
+        for stage in self._first:
+            if isinstance(stage, tuple):
+                rows = self._together(stage, rows, sandbox)
+                continue
+            for row in rows:
+                self._pour_row(stage, row, spellings, poured)
         return poured
 
-    def _run(self, steps: list[tuple[int, Step, Apply]], fields: Fields, pool: Pool) -> str | None:
-        draw = Draw(f"{self.seed}/{fields.ref}")
-        for _, step, apply in steps:
-            reason = apply(fields.values, draw, pool)
-            if reason is not None:
-                return f"{step.do}: {reason}"
-        return None
+    def _pour_row(self, stage: list[_Line], row: Row, spellings: Pool, poured: dict[str, list[str]]) -> None:
+        draw = Draw(f"{self.seed}/{row.ref}")
+        for _, step, apply in stage:
+            if row.ended is not None:
+                return
+            if isinstance(step, SampleOption):
+                if value := values.text_of(row.values.get(step.field)).strip():
+                    poured.setdefault(step.field, []).append(value)
+            elif (reason := apply(row.values, draw, spellings)) is not None:
+                row.ended = Skip(reason)
 
-    def _made(self, fields: dict[str, Any]) -> list[Made] | Skip:
+    def _run(self, stages: list[_Stage], rows: list[Row], pool: Pool, sandbox: Sandbox | None) -> list[Row]:
+        for stage in stages:
+            if isinstance(stage, tuple):
+                rows = self._together(stage, rows, sandbox)
+                continue
+            for row in rows:
+                if row.ended is None:
+                    self._run_row(stage, row, pool)
+        return rows
+
+    def _run_row(self, stage: list[_Line], row: Row, pool: Pool) -> None:
+        draw = Draw(f"{self.seed}/{row.ref}")
+        for _, step, apply in stage:
+            reason = apply(row.values, draw, pool)
+            if reason is not None:
+                told = f"{step.do}: {reason}"
+                row.ended = Failed(told) if isinstance(step, Check) else Skip(told)
+                return
+
+    def _together(self, stage: tuple[int, Split | Python], rows: list[Row], sandbox: Sandbox | None) -> list[Row]:
+        number, step = stage
+        if isinstance(step, Split):
+            return [part for row in rows for part in _split(step, row)]
+        live = [row for row in rows if row.ended is None]
+        assert sandbox is not None, "Python runs in a sandbox or not at all"
+        seen = [_seen(step, row, Draw(f"{self.seed}/{row.ref}").at(number)) for row in live]
+        for row, outcome in zip(live, sandbox.run(step.program, seen), strict=True):
+            row.ended = _taken(step, row, outcome)
+        return rows
+
+    def _made(self, fields: dict[str, Any]) -> Made | Skip:
         text = self._input(fields).replace("\r\n", "\n")
         output = self._output(fields).replace("\r\n", "\n")
         if not text or not output:
             return Skip(f"the {'output' if text else 'input'} has an empty or missing field")
         rationale = self._rationale(fields) if self._rationale else None
         if self.plan.choices is None:
-            return [Made(text.strip(), output.strip(), None, rationale or None)]
+            return Made(text.strip(), output.strip(), None, rationale or None)
         options = values.list_of(fields.get(self.plan.choices))
         output = " ".join(output.split())
         if not options or output not in options:
             return Skip("the answer is not among the options")
         if not all(options) or len({values.same(option) or option for option in options}) < len(options):
             return Skip("two options are the same, or one is empty")
-        return [Made(with_options(text.strip(), options), output, tuple(options), rationale or None)]
+        return Made(with_options(text.strip(), options), output, tuple(options), rationale or None)
+
+
+_Line = tuple[int, Step, Apply]
+_Stage = list[_Line] | tuple[int, Split | Python]
+"""Steps that are run row by row, or one that is run on many rows together."""
+
+
+def _stages(steps: list[tuple[int, Step]]) -> list[_Stage]:
+    stages: list[_Stage] = []
+    for number, step in steps:
+        if isinstance(step, Split | Python):
+            stages.append((number, step))
+        elif stages and isinstance(stages[-1], list):
+            stages[-1].append((number, step, compiled(step, number)))
+        else:
+            stages.append([(number, step, compiled(step, number))])
+    return stages
+
+
+def _split(step: Split, row: Row) -> list[Row]:
+    if row.ended is not None:
+        return [row]
+    lists = {name: values.list_of(row.values.get(column)) for name, column in step.take.items()}
+    lengths = {len(found) if found else 0 for found in lists.values()}
+    if lengths == {0} or len(lengths) > 1:
+        why = f"{next(iter(step.take.values()))!r} is no list" if lengths == {0} else "the lists differ in length"
+        row.ended = Skip(f"split: {why}")
+        return [row]
+    parts = zip(*(found or [] for found in lists.values()), strict=True)
+    return [
+        Row(
+            row.record,
+            f"{row.ref}#{place}",
+            {**row.values, **dict(zip(lists, part, strict=True))},
+            f"{row.part}.{place}" if row.part else str(place),
+        )
+        for place, part in enumerate(islice(parts, _MOST_PARTS))
+    ]
+
+
+def _seen(step: Python, row: Row, random: Random) -> dict[str, Any]:
+    seen = {name: _plain(row.values.get(name)) for name in step.fields}
+    return {**seen, "_draws": [random.random() for _ in range(step.draws)]} if step.draws else seen
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else str(value)
+
+
+def _taken(step: Python, row: Row, outcome: Outcome) -> Skip | Failed | None:
+    """Put what the code gave into the row, or say why it ends."""
+    if isinstance(outcome, Fault):
+        return Failed(f"python: {outcome.kind.value}: {outcome.reason}")
+    value = outcome.json
+    if value is None:
+        return Skip("python: it gave nothing")
+    if isinstance(value, dict) and set(value) == {"skip"}:
+        return Skip(f"python: {str(value['skip'])[:200]}")
+    if isinstance(step.into, str):
+        if isinstance(value, dict):
+            return Failed("python: wrong-shape: it gave a dict for one field")
+        row.values[step.into] = value
+        return None
+    if not isinstance(value, dict) or (missing := set(step.into) - set(value)):
+        told = "no dict" if not isinstance(value, dict) else f"a dict without {min(missing)!r}"
+        return Failed(f"python: wrong-shape: it gave {told}")
+    row.values.update({name: value[name] for name in step.into})
+    return None
 
 
 def compile_plan(plan: Plan, *, seed: int) -> Program:

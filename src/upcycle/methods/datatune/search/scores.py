@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from upcycle.contract import Kind, without_options
 from upcycle.methods.datatune.plans.plan import Plan
-from upcycle.methods.datatune.plans.program import Made, Program, Skip, compile_plan
+from upcycle.methods.datatune.plans.program import Made, Program, compile_plan
 from upcycle.methods.datatune.plans.steps import PickOption, SampleOption, places
 from upcycle.methods.datatune.plans.values import same
 from upcycle.methods.datatune.search.columns import Offer, input_prior, output_prior
@@ -57,7 +57,7 @@ def tried(wanted: Wanted, program: Program, records: Sequence[Record]) -> Tried:
     planned = failed = 0
     for record in records:
         result = program(record, pool)
-        if isinstance(result, Skip):
+        if not isinstance(result, list):
             planned += result.reason.startswith(_PLANNED)
             failed += not result.reason.startswith(_PLANNED)
             continue

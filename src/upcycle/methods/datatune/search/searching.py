@@ -12,6 +12,7 @@ from typing import Any
 
 from upcycle.methods.datatune.plans.plan import Plan
 from upcycle.methods.datatune.plans.program import Made
+from upcycle.methods.datatune.plans.steps import Python
 from upcycle.methods.datatune.search.candidates import propose, with_filters
 from upcycle.methods.datatune.search.columns import offer_of
 from upcycle.methods.datatune.search.scores import ScoredPlan, Tried, domain, score, score_made
@@ -57,13 +58,13 @@ def _order(scored: ScoredPlan) -> tuple[float, int, str]:
 def resemblance(
     task: Task, plan: Plan, card: Any, sample: Sequence[Record], made: Sequence[Made], failed: int, *, seed: int = 0
 ) -> float:
-    """The score of a plan that asked a model, from what it made, so that it can be compared with one searched for.
+    """The score of a plan that was written, from what it made, so that it can be compared with one searched for.
 
     Args:
         made: examples of its pilot; `failed` more records became none.
     """
     offer = offer_of(card, sample)
     fits = domain(task, card, offer)
-    if not plan.needs_model:
+    if not plan.needs_model and not any(isinstance(step, Python) for step in plan.steps):
         return score(wanted_by(task), offer, card, plan, fits, seed=seed).score
     return score_made(wanted_by(task), offer, plan, fits, Tried(tuple(made), 0, failed))

@@ -1,0 +1,144 @@
+"""Batches: which rows travel in one call, and when it starts; decided on what came back, never on time.
+
+A call takes a full load while as many rows are missing; the last few wait until all else is back, so that nothing is
+paid beyond what was asked for and yet no call travels nearly empty. How many rows each call took is remembered in the
+run: a run that goes on, with more rows or another concurrency, makes the same calls again and finds them paid.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, MutableMapping
+from itertools import islice
+from typing import NamedTuple
+
+from upcycle.errors import RowError
+from upcycle.methods.datatune.sizing import Sizing
+from upcycle.methods.datatune.worker import Ended, Waiting, Worker
+from upcycle.records import Record
+
+BLOCK = 256
+"""Records worked without a model between two turns of the event loop, so that Ctrl-C and progress get theirs."""
+
+LAG = 32
+"""Batches in flight at most: what a batch's size follows from has come back before it starts."""
+
+_LEAST = 64
+_START = 8
+
+
+class Load(NamedTuple):
+    """How many rows a call took, and whether the model executed the plan on them."""
+
+    rows: int
+    instead: bool
+
+
+class Batch(NamedTuple):
+    """Rows for one call."""
+
+    number: int
+    waiting: list[Waiting]
+    worker: Worker
+
+
+class Batches:
+    """The rows of one source on their way to a model.
+
+    Args:
+        instead: the model that executes the plan on a record the program fails on; None where nobody does.
+        most: rows in one call at most.
+        log: the loads of an earlier process, by number of the batch; new ones are added.
+
+    Attributes:
+        ended: rows to be looked at, in order.
+    """
+
+    def __init__(self, worker: Worker, instead: Worker | None, most: int, log: MutableMapping[int, Load]) -> None:
+        self.ended: deque[Ended] = deque()
+        self._worker, self._instead, self._log = worker, instead, log
+        self._sizing = Sizing(start=min(_START, most), most=most, lag=LAG) if most > 1 else None
+        self._live: deque[Waiting] = deque()
+        self._failed: deque[Waiting] = deque()
+        self._number = 0
+
+    def most_at_once(self, at_once: int) -> int:
+        """How many batches may be in flight."""
+        return min(at_once, LAG) if self._sizing else at_once
+
+    async def next(self, records: Iterator[Record], short: int, *, alone: bool) -> Batch | None:
+        """The next rows to ask a model about, or None while nothing is to be asked.
+
+        Args:
+            short: rows still missing when all in flight come back as examples.
+            alone: nothing is in flight.
+        """
+        if short <= 0:
+            return None
+        if self._number in self._log:
+            return await self._again(records, short, alone=alone)
+        size = self._sizing.size(self._number) if self._sizing else 1
+        if self._worker.asks:
+            await self._read_until(records, min(size, short))
+        elif not self.ended and len(self._failed) < size:
+            await self._read(records, short)
+        for instead, waiting in ((True, self._failed), (False, self._live)):
+            enough = len(waiting) >= size and short >= size
+            if waiting and (enough or (alone and not self.ended)):
+                return self._batch(min(size, short, len(waiting)), instead=instead)
+        return None
+
+    async def _again(self, records: Iterator[Record], short: int, *, alone: bool) -> Batch | None:
+        """The batch an earlier process made at this place; None until its rows are there."""
+        load = self._log[self._number]
+        waiting = self._failed if load.instead else self._live
+        if self._worker.asks:
+            await self._read_until(records, 0 if load.instead else load.rows)
+        elif not self.ended and len(waiting) < load.rows:
+            await self._read(records, short)
+        if len(waiting) >= load.rows:
+            return self._batch(load.rows, instead=load.instead)
+        if alone and not self.ended:
+            # These rows will not come again: some failed then and do not now. From here on it is decided anew.
+            for number in [number for number in self._log if number >= self._number]:
+                del self._log[number]
+            return await self.next(records, short, alone=alone)
+        return None
+
+    def back(self, batch: Batch, ended: list[Ended]) -> None:
+        """Take in what came back, in the order it was asked."""
+        if self._sizing:
+            again = sum(1 for one in ended if len(one.calls.keys) > 1 or isinstance(one.end, RowError))
+            self._sizing.record(batch.number, len(batch.waiting), min(again, len(batch.waiting)))
+        self.ended.extend(ended)
+
+    async def give_to_the_model(self, record: Record) -> None:
+        """Queue a record that the program failed on for the model."""
+        assert self._instead is not None
+        ended, waiting = await self._instead.start([record])
+        self.ended.extendleft(ended)
+        self._failed.extend(waiting)
+
+    def _batch(self, most: int, *, instead: bool) -> Batch:
+        waiting, worker = (self._failed, self._instead) if instead else (self._live, self._worker)
+        assert worker is not None
+        rows = list(islice(waiting, most))
+        rows = rows[: worker.fits(rows)]
+        for _ in rows:
+            waiting.popleft()
+        number, self._number = self._number, self._number + 1
+        if self._sizing and number not in self._log:
+            self._log[number] = Load(len(rows), instead)
+        return Batch(number, rows, worker)
+
+    async def _read_until(self, records: Iterator[Record], count: int) -> None:
+        while len(self._live) < count and await self._read(records, count):
+            pass
+
+    async def _read(self, records: Iterator[Record], short: int) -> bool:
+        """Run a block of records as far as no model is needed; False where there are none left."""
+        block = list(islice(records, min(BLOCK, max(short, _LEAST))))
+        ended, waiting = await self._worker.start(block)
+        self.ended.extend(ended)
+        self._live.extend(waiting)
+        return bool(block)

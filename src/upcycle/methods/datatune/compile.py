@@ -1,0 +1,165 @@
+"""Compile: several programs for one source, tried on the same records, and the one the others agree with.
+
+A plan that was searched for costs nothing; the planner's drafts are drawn from different samples of records; and a
+model that executes the best draft's plan record by record is one more voter, never a candidate. What fails goes back to
+the planner at most twice. The winner is chosen by contract fit, likeness and agreement (Evaporate-Code+, VLDB 2023: one
+generated program alone is far less accurate than a vote).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from upcycle.config import Datatune
+from upcycle.errors import ConfigError
+from upcycle.methods.datatune.agreement import agreements
+from upcycle.methods.datatune.fields import select_fields
+from upcycle.methods.datatune.pilot import Pilot, Setting, pilot
+from upcycle.methods.datatune.planner import free_text_plan
+from upcycle.methods.datatune.planner import plan as write_plan
+from upcycle.methods.datatune.plans.plan import Plan
+from upcycle.methods.datatune.plans.program import Made, compile_plan
+from upcycle.methods.datatune.worker import Worker
+from upcycle.records import Record
+
+if TYPE_CHECKING:
+    from upcycle.llm.model import Model
+    from upcycle.sources.catalog import Hit
+
+_REVISIONS = 2
+_SURE = 0.8  # a free plan with this score is not challenged by one that costs calls
+_VOTING = 5  # records the model executes the plan on, to have a say
+
+
+class Compiled(NamedTuple):
+    """The pilot that won, and how many it won against."""
+
+    best: Pilot | None
+    rivals: int
+
+
+async def compile_source(
+    hit: Hit,
+    records: Sequence[Record],
+    settings: Datatune,
+    setting: Setting,
+    *,
+    planner: Model | None,
+    none: bool,
+) -> Compiled:
+    """The best plan for one source, tried.
+
+    Args:
+        records: a sample of the source; a plan that asks a model is tried on the first few only.
+        planner: who writes drafts; None where none are to be bought for this source.
+        none: the reranker said that no source fits; then drafts are bought only where a free plan works.
+    """
+    pilots = await _searched(hit, records, setting)
+    if planner is not None and (pilots or not none) and not any(one.score >= _SURE for one in pilots):
+        rivals = await _drafted(hit, records, settings, setting, planner)
+        pilots = await _voted(hit, pilots, rivals, records[: settings.pilot_records], setting)
+    # On a tie the plan that costs nothing wins: it stands first.
+    best = max(pilots, key=lambda one: one.score * (0.25 + 0.75 * one.agreement), default=None)
+    return Compiled(best, len(pilots))
+
+
+async def _searched(hit: Hit, records: Sequence[Record], setting: Setting) -> list[Pilot]:
+    from upcycle.methods.datatune.search.searching import GOOD_ENOUGH, search_plans
+
+    found = search_plans(setting.task, hit.card, records, seed=setting.seed, limit=1)
+    # What was searched for costs nothing, so it is tried on the whole sample.
+    return [
+        await pilot(one.plan, hit.source, records, setting, likeness=_of(one.score), plan_by="search")
+        for one in found
+        if one.score >= GOOD_ENOUGH
+    ]
+
+
+def _of(score: float) -> Callable[[Sequence[Made], int], float]:
+    return lambda made, failed: score
+
+
+async def _drafted(
+    hit: Hit, records: Sequence[Record], settings: Datatune, setting: Setting, planner: Model
+) -> list[Pilot]:
+    """Pilots of the planner's drafts, and of what it made of them when none would do."""
+    task, tried = setting.task, records[: settings.pilot_records]
+    roles = await select_fields(task, hit.card, records, planner)
+
+    async def draft(number: int, feedback: str = "") -> Plan | None:
+        # Each draft sees other records, so that an odd one does not decide them all.
+        shown = [records[(number * 5 + place) % len(records)] for place in range(min(5, len(records)))]
+        return await write_plan(
+            task, setting.expanded, hit.card, shown, roles, planner, draft=number, feedback=feedback
+        )
+
+    async def tried_out(plan: Plan) -> Pilot:
+        some = tried if plan.needs_model else records
+        return await pilot(
+            plan, hit.source, some, setting, likeness=_resembling(hit, records, setting, plan), plan_by="model"
+        )
+
+    written = await asyncio.gather(*(draft(number) for number in range(settings.drafts)))
+    plans = list({plan.sha(): plan for plan in written if plan is not None}.values())
+    pilots = [await tried_out(plan) for plan in plans or [free_text_plan(task, hit.card, list(roles), roles)]]
+    for revision in range(_REVISIONS if plans else 0):
+        best = max(pilots, key=lambda one: one.score)
+        # Who could not write a valid plan is not asked for a better one.
+        if not (feedback := best.feedback()) or (plan := await draft(settings.drafts + revision, feedback)) is None:
+            break
+        pilots.append(await tried_out(plan))
+    return pilots
+
+
+def _resembling(hit: Hit, records: Sequence[Record], setting: Setting, plan: Plan) -> Callable[..., float]:
+    from upcycle.methods.datatune.search.searching import resemblance
+
+    def likeness(made: Sequence[Made], failed: int) -> float:
+        return resemblance(setting.task, plan, hit.card, records, made, failed)
+
+    return likeness
+
+
+async def _voted(
+    hit: Hit, searched: list[Pilot], drafted: list[Pilot], tried: Sequence[Record], setting: Setting
+) -> list[Pilot]:
+    """All pilots with their agreement, and what it cost to have the model execute the plan beside them."""
+    pilots = [*searched, *drafted]
+    refs = [record.ref for record in tried]
+    voters = [{ref: made for ref, made in one.made().items() if ref in refs} for one in pilots]
+    best = max(drafted, key=lambda one: one.score)
+    if len(pilots) > 1 or not best.plan.needs_model:
+        voters.append(await executed(hit, best.plan, tried[:_VOTING], setting))
+    scores = agreements(voters, setting.task.contract.kind)
+    return [one._replace(agreement=score) for one, score in zip(pilots, scores, strict=False)]
+
+
+async def executed(hit: Hit, plan: Plan, records: Sequence[Record], setting: Setting) -> dict[str, Made]:
+    """What the model makes of these records when it executes the plan itself, as in the paper (section 3.3)."""
+    worker = executor(hit.source.card, plan, setting)
+    if worker is None:
+        return {}
+    _, waiting = await worker.start(records)
+    made: dict[str, Made] = {}
+    while waiting:
+        count = worker.fits(waiting)
+        for ended in await worker.answer(waiting[:count]):
+            if isinstance(ended.end, Made):
+                made[ended.record.ref] = ended.end
+        waiting = waiting[count:]
+    return made
+
+
+def executor(card: object, plan: Plan, setting: Setting) -> Worker | None:
+    """The model that executes a plan on records its program cannot do; None where there is no model."""
+    if setting.model is None:
+        return None
+    columns = sorted(plan.columns())
+    whole = free_text_plan(setting.task, card, columns, {})  # type: ignore[arg-type]
+    try:
+        program = compile_plan(whole.model_copy(update={"prose": plan.prose}), seed=setting.seed)
+    except ConfigError:
+        return None
+    return Worker(program, task=setting.task, expanded=setting.expanded, model=setting.model, by_model=True)
