@@ -345,6 +345,42 @@ async def test_costs_of_rows_add_up_to_the_cost_of_the_calls(tmp_path: Path):
     assert max(tokens) > 2 * min(tokens), "the row that was asked for twice cost more"
 
 
+async def test_a_run_that_ended_for_want_of_new_rows_pays_nothing_when_run_again(tmp_path: Path):
+    few = spoiled(lambda rows, request: {key: {"input": f"The {words((request.sample % 5, key), 3)}."} for key in rows})
+    async with FakeServer(few, latency=0.001) as server:
+        first = await build(server, tmp_path / "run", 1000, concurrency=2)
+        paid, before = server.stats()["requests"], rows_of(tmp_path / "run")
+        again = await build(server, tmp_path / "run", 1000, concurrency=40)
+        assert server.stats()["requests"] == paid
+    assert 20 < first.kept < 60
+    assert (again.kept, again.stopped) == (first.kept, first.stopped)
+    assert "generate ended: of the last 60 rows written only" in first.stopped
+    assert rows_of(tmp_path / "run") == before
+
+
+async def test_calls_under_way_when_writing_ends_are_waited_for_because_they_are_paid(tmp_path: Path):
+    asked_for: list[int] = []
+    answered: list[int] = []
+
+    class Slow:
+        name = endpoint = "slow"
+
+        async def complete(self, request: Request) -> Completion:
+            if is_topics(request):
+                return Completion(topics(), Usage(1, 1))
+            asked_for.append(request.sample)
+            for _ in range(5 * request.sample):
+                await asyncio.sleep(0)
+            answered.append(request.sample)
+            return Completion("no", Usage(1, 1))
+
+        async def close(self) -> None: ...
+
+    await written(Slow(), 1000, tmp_path, at_once=16)
+    assert max(asked_for) > BAD_CALLS, "some were under way beyond the last that counted"
+    assert sorted(asked_for) == sorted(answered)
+
+
 # -- what generators are known to do wrong -----------------------------------------------------------------------------
 
 
@@ -384,6 +420,13 @@ async def test_a_model_that_repeats_itself_is_stopped_when_too_little_is_new(tmp
     assert len(writing(model)) <= 24
     assert reason(tmp_path).startswith("of the last 40 rows written only ")
     assert "duplicate" in reason(tmp_path)
+
+
+async def test_even_where_no_yield_is_too_low_a_window_without_anything_new_ends_it(tmp_path: Path):
+    model = ScriptedModel(spoiled(lambda rows, _: {key: {"input": f"The {words(key, 3)}."} for key in rows}))
+    results = await written(model, 1000, tmp_path, window=30, min_new=0)
+    assert len(kept(results)) <= 10, "five inputs, and each of them under either label"
+    assert reason(tmp_path) == "of the last 30 rows written only 0 were new (30 duplicate)"
 
 
 async def test_rows_that_a_check_drops_as_near_copies_count_as_not_new(tmp_path: Path):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import upcycle
-from upcycle.errors import ConfigError, SourceError
+from upcycle.errors import ConfigError, ProviderError, SourceError
 from upcycle.llm.model import Request
 from upcycle.methods.mix import mix
 from upcycle.records import Dropped, Example, Origin
@@ -327,6 +327,27 @@ async def test_uneven_numbers_still_sum_to_what_is_wanted(tmp_path: Path):
         parts = {name: (share, method(name, 999)) for name, share in (("a", 1.0), ("b", 1.0), ("c", 1.1))}
         names, _ = await mixed(tmp_path / str(wanted), wanted, **parts)
         assert len(names) == wanted
+
+
+async def test_when_one_method_ends_the_run_what_another_has_under_way_is_kept(tmp_path: Path):
+    async def fails(needed: Callable[[], int]) -> AsyncGenerator[Example | Dropped, None]:
+        yield example("fails", 0)
+        raise ProviderError("the server refused the key")
+
+    async def ahead(needed: Callable[[], int]) -> AsyncGenerator[Example | Dropped, None]:
+        for number in range(3):  # three under way, whatever is needed by now
+            yield example("ahead", number)
+        assert needed() == 0
+
+    names: list[str] = []
+
+    async def collect(run: Run) -> None:
+        async for result in mix({"fails": (1, fails), "ahead": (1, ahead)}, wanted=50, run=run):
+            names.append(result.origin.method)  # noqa: PERF401 - what came before the error is what counts
+
+    with Run(tmp_path) as run, pytest.raises(ProviderError, match="refused the key"):
+        await collect(run)
+    assert names == ["fails", "ahead", "ahead", "ahead"]
 
 
 async def test_no_source_for_one_method_is_an_error_only_where_no_other_makes_anything(tmp_path: Path):

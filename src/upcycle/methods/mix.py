@@ -8,9 +8,10 @@ A method is only asked while its share is short, so nothing is begun (and paid) 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, suppress
 from typing import Any
 
-from upcycle.errors import SourceError
+from upcycle.errors import SourceError, UpcycleError
 from upcycle.records import Dropped, Example
 from upcycle.run import Run
 
@@ -29,7 +30,8 @@ async def mix(
 
     Raises:
         SourceError: no method made anything, and one found no source.
-        UpcycleError: what a method raises, other than finding no source beside other methods.
+        UpcycleError: what a method raises, other than finding no source beside other methods. What the others have
+            under way gets to finish first: it is paid for.
     """
     parts = {name: _Part(name, share, start) for name, (share, start) in methods.items()}
     _allot(list(parts.values()), wanted)
@@ -45,6 +47,11 @@ async def mix(
                 run.ended[part.name] = str(error)
                 if len(parts) == 1:
                     raise
+            except UpcycleError:
+                async with aclosing(_finish(open_parts, part)) as rest:
+                    async for result in rest:
+                        yield result
+                raise
             if result is None:
                 open_parts.remove(part)
                 _fill_up(part, open_parts, wanted - sum(one.kept for one in parts.values()), run)
@@ -65,6 +72,17 @@ class _Part:
         self.name, self.share = name, share
         self.kept = self.target = 0
         self.results: Any = start(lambda: self.target - self.kept)
+
+
+async def _finish(parts: list[_Part], failed: _Part) -> AsyncGenerator[Example | Dropped, None]:
+    """What the other methods have under way, with nothing new begun."""
+    for part in parts:
+        if part is failed:
+            continue
+        part.target = part.kept
+        with suppress(UpcycleError):  # it may meet the same end; the first is the one to tell
+            async for result in part.results:
+                yield result
 
 
 def _allot(parts: list[_Part], wanted: int) -> None:

@@ -9,7 +9,7 @@ that labels, attributes and option positions are drawn in code, the temperature 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 
 from upcycle.config import Generate
@@ -33,6 +33,7 @@ __all__ = ["generate"]
 METHOD = "generate"
 GRID_FILE = "plans/generate.grid.yaml"
 _LATE = "generate"
+_END = "generate ended at draw"
 
 
 def generate(
@@ -87,19 +88,27 @@ async def _generate(
     kept = 0
     draws = _Draws(grid, writer, Avoid(settings.avoid), run, needed)
     async with aclosing(draws.ended(at_once)) as ended:
-        async for rows in ended:
+        async for number, rows in ended:
+            if draws.over:
+                continue  # it was under way: its reply is in the journal now, and no longer wanted
             for row in rows:
                 if needed() <= 0:
-                    return
+                    draws.over = True
+                    break
                 result = _judged(row, writer.model.name, check, seed)
                 kept += isinstance(result, Example)
                 ending.row(RowKind.OK if isinstance(result, Example) else result.kind)
                 yield result
             ending.call([row.made for row in rows if isinstance(row.made, Failure)], len(rows))
-            if ending.reason:
-                run.ended[METHOD] = ending.reason
-                run.tell("generate", "stopped", reason=ending.reason, kept=kept)
-                return
+            if ending.failure is not None:
+                draws.over = True
+            elif ending.reason:
+                draws.end_at(number)
+    if ending.failure is not None:
+        raise ending.failure
+    if ending.reason:
+        run.ended[METHOD] = ending.reason
+        run.tell("generate", "stopped", reason=ending.reason, kept=kept)
 
 
 def _axes(grid: Grid) -> str:
@@ -108,7 +117,10 @@ def _axes(grid: Grid) -> str:
 
 
 class _Draws:
-    """The draws of a run, written side by side; they come back in order, however they end."""
+    """The draws of a run, written side by side; they come back in order, however they end.
+
+    Once `over` is set nothing more is begun, and what is under way gets to finish: it is paid for.
+    """
 
     def __init__(self, grid: Grid, writer: Writer, avoid: Avoid, run: Run, needed: Callable[[], int]) -> None:
         self._writer, self._run, self._needed = writer, run, needed
@@ -121,25 +133,41 @@ class _Draws:
         self._failed = {name for name, _, kind, _, _ in failed if kind in (RowKind.API_TRANSIENT, RowKind.API_FATAL)}
         self._late = set(run.journal.row_names(_LATE, "failed"))
         self._waiting: dict[int, list[Row]] = {}
+        self._begun = self._turn = 0
+        # Where writing ended before, no draw beyond is begun until it is seen not to end there any more: the same
+        # command run again pays nothing.
+        self._end = int(run.journal.meta(_END) or -1)
+        self.over = False
 
-    async def ended(self, at_once: int) -> AsyncGenerator[list[Row], None]:
-        """Rows of each draw, in the order of the draws."""
-        running = run_rows(self._blocks, self._work, at_once=at_once, needed=self._calls)
-        turn = 0
+    def end_at(self, number: int) -> None:
+        """Writing more is in vain after this draw; the run remembers it."""
+        self.over = True
+        self._run.journal.set_meta(_END, str(number))
+
+    async def ended(self, at_once: int) -> AsyncGenerator[tuple[int, list[Row]], None]:
+        """(number, rows) of each draw, in the order of the draws."""
+        running = run_rows(self._draws(), self._work, at_once=at_once, needed=self._calls)
         async with aclosing(running):
             try:
                 async for draw, outcome in running:
                     self._waiting[draw.number] = _lost(draw, outcome) if isinstance(outcome, RowError) else outcome
-                    while (rows := self._waiting.pop(turn, None)) is not None:
-                        turn += 1
-                        yield rows
+                    while (rows := self._waiting.pop(self._turn, None)) is not None:
+                        self._turn += 1
+                        yield self._turn - 1, rows
             except UpcycleError:
                 # What came back after the draw that ended the run is paid for: it is kept too.
                 for number in sorted(self._waiting):
-                    yield self._waiting.pop(number)
+                    yield number, self._waiting.pop(number)
                 raise
 
+    def _draws(self) -> Iterator[Draw]:
+        for draw in self._blocks:
+            self._begun = draw.number + 1
+            yield draw
+
     def _calls(self) -> int:
+        if self.over or self._turn <= self._end < self._begun:
+            return 0
         owed = self._needed() - sum(map(len, self._waiting.values()))
         return -(-owed // self._writer.per_call)
 

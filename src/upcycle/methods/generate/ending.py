@@ -27,22 +27,20 @@ class Ending:
         self._bad: list[Failure] = []
         self.reason = ""
         """Why it is over; "" while it is not."""
+        self.failure: ProviderError | None = None
+        """The server failed every one of the last calls: the run is to stop, and can go on later."""
 
     def row(self, kind: RowKind) -> None:
         """One row's fate."""
         self._fates.append(kind)
         new = self._fates.count(RowKind.OK)
-        if len(self._fates) == self._fates.maxlen and new < self._least * len(self._fates):
+        if len(self._fates) == self._fates.maxlen and new < max(1, self._least * len(self._fates)):
             lost = Counter(fate for fate in self._fates if fate != RowKind.OK).most_common()
             told = ", ".join(f"{count} {fate.value}" for fate, count in lost)
             self.reason = self.reason or f"of the last {len(self._fates)} rows written only {new} were new ({told})"
 
     def call(self, failures: Sequence[Failure], rows: int) -> None:
-        """One call's fate: how many rows it was for, and those of them that failed.
-
-        Raises:
-            ProviderError: the server failed every one of the last calls.
-        """
+        """One call's fate: how many rows it was for, and those of them that failed."""
         if len(failures) < rows:
             self._bad = []
         elif failures:  # a call that was left out in this process says nothing
@@ -51,5 +49,6 @@ class Ending:
             return
         told = f"{len(self._bad)} calls in a row"
         if all(one.kind in _API for one in self._bad):
-            raise ProviderError(f"{told} failed at the model's server; the last: {self._bad[-1].reason}")
+            self.failure = ProviderError(f"{told} failed at the model's server; the last: {self._bad[-1].reason}")
+            return
         self.reason = self.reason or f"{told} brought no usable row; the last: {self._bad[-1].reason}"

@@ -71,7 +71,9 @@ class Grid:
     """The axes of a task, and the endless sequence of cells that its seed draws from them."""
 
     def __init__(self, axes: Mapping[str, Sequence[str]], form: Form, seed: int) -> None:
-        self.axes = {name: tuple(values) for name, values in axes.items() if values}
+        self.axes = {
+            name: tuple(" ".join(value.split()) for value in values) for name, values in axes.items() if values
+        }
         self.seed = seed
         self._form = form
 
