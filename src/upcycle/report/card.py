@@ -1,35 +1,77 @@
 """The dataset card: `README.md` with the YAML that makes `datasets.load_dataset(run)` work, and what people ask first.
 
-Written last: its existence means that every file it names is whole.
+In: the task, its settings and what the build came to. Out: a README that needs nothing else to be understood: where
+rows come from, how they were made, what was left out and why, what it cost, what may be done with them. Written last:
+its existence means that every file it names is whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import upcycle
 from upcycle.config import BuildConfig
+from upcycle.contract import Kind
+from upcycle.errors import RowKind
+from upcycle.report.croissant import rows_by_licence
+from upcycle.report.licence import NOT_ADVICE, NOT_STATED, LicenceVerdict, judge_licences
 from upcycle.report.summary import Report
 from upcycle.run import Run, write_text
 from upcycle.task import Task
 from upcycle.yamlfile import dump_yaml
 
+TASK_CATEGORIES: Mapping[Kind, str] = {
+    Kind.LABEL: "text-classification",
+    Kind.CHOICE: "multiple-choice",
+    Kind.TEXT: "text-generation",
+    Kind.NUMBER: "question-answering",
+    Kind.CODE: "text-generation",
+    Kind.SPAN: "question-answering",
+}
+"""The Hub's task category of what an output is."""
+
+_MOST_REASONS = 12
+_SIZES = (
+    *((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")),
+    *((10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B")),
+)
+
 
 def write_card(task: Task, config: BuildConfig, run: Run, report: Report) -> None:
     """Write `README.md` into the run."""
-    meta = {
+    verdict = judge_licences(rows_by_licence(report))
+    body = "\n\n".join(part for part in _sections(task, config, run.path, report, verdict) if part)
+    head = dump_yaml(front_matter(task, run.path, report, verdict))
+    write_text(run.path / "README.md", f"---\n{head}---\n\n{body}\n")
+
+
+def front_matter(task: Task, path: Path, report: Report, verdict: LicenceVerdict) -> dict[str, Any]:
+    """The card's YAML as plain values, in the order in which people read it."""
+    hub = verdict.hub[0] if len(verdict.hub) == 1 else list(verdict.hub)
+    return {
         "pretty_name": task.name,
-        "language": [task.language] if task.language else [],
-        "license": _licence(report),
+        **({"language": [task.language]} if task.language else {}),
+        **({"license": hub} if hub else {}),
+        **({"license_name": verdict.name, "license_link": "#licences"} if verdict.name else {}),
+        "task_categories": [TASK_CATEGORIES[task.contract.kind]],
+        "size_categories": [size_category(report.kept)],
+        **({"source_datasets": [use.source for use in report.sources]} if report.sources else {}),
         "tags": ["synthetic", "upcycle"],
-        "size_categories": [_size(report.kept)],
-        "configs": _configs(run, report),
+        "configs": _configs(path, report),
     }
-    body = "\n\n".join(part for part in _sections(task, config, report) if part)
-    write_text(run.path / "README.md", f"---\n{dump_yaml(meta)}---\n\n{body}\n")
 
 
-def _configs(run: Run, report: Report) -> list[dict[str, object]]:
+def size_category(rows: int) -> str:
+    """The Hub's size category of so many rows."""
+    return next((name for limit, name in _SIZES if rows < limit), "n>1T" if rows >= 10**12 else "1B<n<10B")
+
+
+def _configs(path: Path, report: Report) -> list[dict[str, object]]:
     def files(folder: str) -> list[dict[str, str]]:
         return [{"split": name, "path": f"{folder}/{name}-*.parquet"} for name in report.splits]
 
@@ -37,29 +79,14 @@ def _configs(run: Run, report: Report) -> list[dict[str, object]]:
     if report.splits:
         configs.append({"config_name": "default", "default": True, "data_files": files("data")})
         configs.append({"config_name": "provenance", "data_files": files("provenance")})
-    if any((run.path / "dropped").glob("*.parquet")):
+    if any((path / "dropped").glob("*.parquet")):
         configs.append(
             {"config_name": "dropped", "data_files": [{"split": "train", "path": "dropped/train-*.parquet"}]}
         )
     return configs
 
 
-def _licence(report: Report) -> str:
-    # Rows of several licences carry theirs in `provenance`; naming one for all would claim more than is known.
-    found = {licence for use in report.sources for licence in (use.licences or ("unknown",))}
-    if report.kept > sum(use.kept for use in report.sources):
-        found.add("unknown")  # what a model wrote: its provider's terms apply, and nobody knows them here
-    return found.pop() if len(found) == 1 else "other"
-
-
-def _size(rows: int) -> str:
-    for limit, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")):
-        if rows < limit:
-            return name
-    return "1M<n<10M"
-
-
-def _sections(task: Task, config: BuildConfig, report: Report) -> list[str]:
+def _sections(task: Task, config: BuildConfig, path: Path, report: Report, verdict: LicenceVerdict) -> list[str]:
     return [
         f"# {task.name}",
         task.instruction,
@@ -67,24 +94,28 @@ def _sections(task: Task, config: BuildConfig, report: Report) -> list[str]:
         f"Every output: {task.contract.described()}.",
         "## Where the rows come from",
         _sources(report),
+        "## How they were made",
+        _making(path, report),
         "## What was dropped",
-        _dropped(report),
+        _dropped(path, report),
+        "## Duplicates and contamination",
+        _contamination(task, config, report),
         "## What it cost",
         _cost(config, report),
+        "## Licences",
+        _licences(verdict, report),
         "## Limits",
-        _LIMITS,
+        _limits(report),
     ]
 
 
-_LIMITS = """Rows are as right as their sources. Options, labels and sentences are re-arranged by program; fields that a
-model wrote carry its name and calls in `provenance`."""
+_WAYS = {"datatune": "out of existing datasets", "generate": "written from nothing by a model"}
 
 
 def _made(report: Report) -> str:
     splits = ", ".join(f"{name} {count:,}" for name, count in report.splits.items()) or "none"
-    ways = {"datatune": "out of existing datasets", "generate": "written from nothing by a model"}
     counts = list(report.methods.items()) or [("datatune", 0)]
-    how = " and ".join(ways.get(method, f"by {method}") + (f" ({count:,})" if len(counts) > 1 else "")
+    how = " and ".join(_WAYS.get(method, f"by {method}") + (f" ({count:,})" if len(counts) > 1 else "")
                        for method, count in counts)  # fmt: skip
     told = f"**{report.kept:,} examples** ({splits}), made by upcycle {upcycle.__version__}: {how}."
     return f"{told} Fewer than the {report.wanted:,} asked for: {report.stopped}." if report.stopped else told
@@ -95,28 +126,154 @@ def _sources(report: Report) -> str:
         wrote = "No source: a model wrote them. What each was to be like stands in the configuration `provenance`."
         return wrote if report.kept else "No source."
     rows = [
-        (use.source, f"{use.kept:,}", ", ".join(use.licences) or "not stated", use.revision[:12], f"`{use.plan[:12]}`")
+        (use.source, f"{use.kept:,}", ", ".join(use.licences) or NOT_STATED, use.revision[:12], f"`{use.plan[:12]}`")
         for use in report.sources
     ]
-    note = (
-        "The plans are in `plans/`; the origin of every row is in the configuration `provenance`. Licences are as the"
-        " sources state them; this is not legal advice."
-    )
+    note = "The origin of every row (source, revision, record, plan, calls) is in the configuration `provenance`."
     return f"{_table(('source', 'examples', 'licence', 'revision', 'plan'), rows)}\n\n{note}"
 
 
-def _dropped(report: Report) -> str:
+def _making(path: Path, report: Report) -> str:
+    used = {use.source for use in report.sources}
+    plans = [plan for plan in _plans(path) if plan.get("source") in used]
+    parts = []
+    if plans:
+        told = [f"- **{_line(plan['source'])}**: {_line(plan.get('prose') or 'no description')}" for plan in plans]
+        parts.append("One plan for each source, in `plans/`:\n\n" + "\n".join(told))
+    if asked := [(str(plan["source"]), step) for plan in plans for step in plan.get("steps", ()) if _asks(step)]:
+        rows = [(source, _line(step.get("into", "")), _line(step.get("ask", ""))) for source, step in asked]
+        parts.append("Fields that a model wrote:\n\n" + _table(("source", "field", "asked"), rows))
+    models = sorted({str(stage["model"]) for stage in report.stages if stage.get("calls")})
+    if not models:
+        parts.append("No model was asked: everything was re-arranged by program.")
+    else:
+        listed = ", ".join(f"`{name}` ({digest})" for name, digest in _prompts(report))
+        prompts = f" Prompts of upcycle {upcycle.__version__}, by their digests: {listed}." if listed else ""
+        parts.append(f"Models: {', '.join(f'`{model}`' for model in models)}.{prompts}")
+    return "\n\n".join(parts)
+
+
+def _asks(step: object) -> bool:
+    return isinstance(step, dict) and step.get("do") == "llm"
+
+
+def _plans(path: Path) -> Iterator[Mapping[str, Any]]:
+    import yaml
+
+    for file in sorted((path / "plans").glob("*.yaml")):
+        try:
+            plan = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            continue  # a plan being edited by hand is no reason to be without a card
+        if isinstance(plan, dict):
+            yield plan
+
+
+def _prompts(report: Report) -> Iterator[tuple[str, str]]:
+    """The prompts of the methods that were used, with the beginning of their digests."""
+    folder = Path(upcycle.__file__).parent / "methods"
+    for method in report.methods:
+        for file in sorted((folder / method / "prompts").glob("*.md")):
+            yield f"{method}/{file.stem}", hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+
+
+def _dropped(path: Path, report: Report) -> str:
     if not report.dropped:
         return "Nothing."
     table = _table(("kind", "rows"), [(kind, f"{count:,}") for kind, count in report.dropped.items()])
-    return f"{table}\n\nEach with its reason in the configuration `dropped`."
+    reasons = drop_reasons(path)
+    if not reasons:
+        return table
+    shown = [(kind, _line(reason), f"{count:,}") for kind, reason, count in reasons[:_MOST_REASONS]]
+    more = f" The {len(reasons) - _MOST_REASONS:,} rarer reasons" if len(reasons) > _MOST_REASONS else " Each row"
+    return f"{table}\n\n{_table(('kind', 'reason', 'rows'), shown)}\n\n{more.strip()} can be found in `dropped`."
+
+
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{16}\b|\d[\d,.]*%?")
+
+
+def drop_reasons(path: Path) -> list[tuple[str, str, int]]:
+    """Why rows are not in a run's dataset: (kind, reason, rows), most frequent first.
+
+    Reasons that differ only in a number, an id or a quoted text are one; what varies is written "…".
+    """
+    import pyarrow.parquet as pq
+
+    counts: Counter[tuple[str, str]] = Counter()
+    for file in sorted((path / "dropped").glob("*.parquet")):
+        table = pq.read_table(file, columns=["kind", "reason"])
+        for row in table.group_by(["kind", "reason"]).aggregate([([], "count_all")]).to_pylist():
+            counts[str(row["kind"]), _VARYING.sub("…", row["reason"] or "")] += row["count_all"]
+    return [(kind, reason, count) for (kind, reason), count in sorted(counts.items(), key=lambda p: (-p[1], p[0]))]
+
+
+def _contamination(task: Task, config: BuildConfig, report: Report) -> str:
+    same = report.dropped.get(RowKind.DUPLICATE, 0)
+    told = f"{same:,} rows were dropped because they repeat another row or a demonstration."
+    if not task.gold:
+        return f"{told} No evaluation items were given, so none were looked for."
+    tiers = ", ".join(config.curation.contamination)
+    found = report.dropped.get(RowKind.CONTAMINATED, 0)
+    if not tiers:
+        return f"{told} {len(task.gold):,} evaluation items were given, but looking for them was switched off."
+    return (
+        f"{told} {found:,} rows were dropped because they repeat one of {len(task.gold):,} evaluation items ({tiers})."
+    )
 
 
 def _cost(config: BuildConfig, report: Report) -> str:
     spent = f"${report.cost_usd:.4f}, {report.tokens:,} tokens, {report.calls:,} calls"
-    return f"{spent} ({config.model.executor or 'model chosen at run time'})." if report.calls else f"{spent}."
+    if not report.calls:
+        return f"{spent}."
+    each = f", ${report.cost_usd / report.kept:.6f} for each example" if report.kept else ""
+    rows = [
+        (
+            str(stage["stage"]),
+            str(stage["model"]),
+            f"{stage['calls']:,}",
+            f"{stage['tokens']:,}",
+            f"${stage['spent_micro'] / 1e6:.4f}",
+        )
+        for stage in report.stages
+    ]
+    table = f"\n\n{_table(('stage', 'model', 'calls', 'tokens', 'cost'), rows)}" if rows else ""
+    return f"{spent}{each} ({config.model.executor or 'model chosen at run time'}).{table}"
+
+
+def _licences(verdict: LicenceVerdict, report: Report) -> str:
+    parts = [verdict.reason]
+    if verdict.rows:
+        by = {licence: [] for licence in verdict.rows}
+        for use in report.sources:
+            for licence in judge_licences({" and ".join(use.licences): 1}).rows:
+                by.setdefault(licence, []).append(use.source)
+        rows = [(licence, f"{count:,}", ", ".join(by[licence])) for licence, count in verdict.rows.items()]
+        parts.append(_table(("licence", "rows", "sources"), rows))
+    if verdict.attribute:
+        listed = ", ".join(verdict.attribute)
+        parts.append(f"Who passes these rows on names the sources above and keeps the notices of {listed}.")
+    if report.calls:
+        parts.append("What a model wrote is also under the terms of whoever serves that model.")
+    parts.append(f"The licence of each row is in `provenance`. {NOT_ADVICE}")
+    return "\n\n".join(parts)
+
+
+def _limits(report: Report) -> str:
+    wrote = report.calls > 0
+    told = "Rows are as right as their sources; what a model wrote is as right as that model." if wrote else (
+        "Rows are as right as their sources. Options, labels and sentences are re-arranged by program."
+    )  # fmt: skip
+    return (
+        f"{told} Checks find what breaks the contract, not what is untrue. Whether the rows help is only known from"
+        " a model trained on them and tested on items it has never seen."
+    )
+
+
+def _line(value: object) -> str:
+    """Any text as part of one line of Markdown."""
+    return " ".join(str(value).split())
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
