@@ -19,6 +19,7 @@ from upcycle.methods.generate import generate
 from upcycle.methods.mix import Start, mix
 from upcycle.records import Dropped, Example
 from upcycle.report.card import write_card
+from upcycle.report.croissant import write_croissant
 from upcycle.report.dataset import STAGE, write
 from upcycle.report.page import write_page
 from upcycle.report.summary import Report, summarise
@@ -50,6 +51,7 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
     run.tell("write", "writing")
     written = write(run, split=config.split, seed=config.seed)
     report = summarise(task, config, run, written, stopped)
+    write_croissant(task, run, report)
     write_card(task, config, run, report)
     write_page(run.path, sources=sources, outcome=report.facts())
     run.tell("build", "done" if report.reached else "stopped short", **report.facts())

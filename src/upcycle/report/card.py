@@ -39,6 +39,7 @@ _MOST_REASONS = 12
 _SIZES = (
     *((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M")),
     *((10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B")),
+    *((10**10, "1B<n<10B"), (10**11, "10B<n<100B"), (10**12, "100B<n<1T")),
 )
 
 
@@ -68,7 +69,7 @@ def front_matter(task: Task, path: Path, report: Report, verdict: LicenceVerdict
 
 def size_category(rows: int) -> str:
     """The Hub's size category of so many rows."""
-    return next((name for limit, name in _SIZES if rows < limit), "n>1T" if rows >= 10**12 else "1B<n<10B")
+    return next((name for limit, name in _SIZES if rows < limit), "n>1T")
 
 
 def _configs(path: Path, report: Report) -> list[dict[str, object]]:
@@ -212,13 +213,13 @@ def _contamination(task: Task, config: BuildConfig, report: Report) -> str:
     told = f"{same:,} rows were dropped because they repeat another row or a demonstration."
     if not task.gold:
         return f"{told} No evaluation items were given, so none were looked for."
-    tiers = ", ".join(config.curation.contamination)
-    found = report.dropped.get(RowKind.CONTAMINATED, 0)
+    names = {"semantic": "semantic where an encoder is installed"}
+    tiers = ", ".join(names.get(tier, tier) for tier in config.curation.contamination)
+    items = f"{len(task.gold):,} evaluation items"
     if not tiers:
-        return f"{told} {len(task.gold):,} evaluation items were given, but looking for them was switched off."
-    return (
-        f"{told} {found:,} rows were dropped because they repeat one of {len(task.gold):,} evaluation items ({tiers})."
-    )
+        return f"{told} {items} were given, but looking for them was switched off."
+    found = report.dropped.get(RowKind.CONTAMINATED, 0)
+    return f"{told} {found:,} rows were dropped because they repeat one of {items} (looked for: {tiers})."
 
 
 def _cost(config: BuildConfig, report: Report) -> str:

@@ -208,10 +208,7 @@ def _field(records: str, column: pa.Field, source: Mapping[str, Any]) -> dict[st
 
     listed = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
     kind = column.type.value_type if listed else column.type
-    if pa.types.is_floating(kind):
-        known = "sc:Float"
-    else:
-        known = "sc:Integer" if pa.types.is_integer(kind) else "sc:Text"
+    known = "sc:Float" if pa.types.is_floating(kind) else "sc:Integer" if pa.types.is_integer(kind) else "sc:Text"
     return {
         "@type": "cr:Field",
         "@id": f"{records}/{column.name}",
@@ -242,7 +239,7 @@ def _responsible(task: Task, report: Report, licence: str) -> dict[str, Any]:
             "Rows are as right as their sources, and fields a model wrote as right as that model;"
             " a test set of one's own decides whether they help."
         ),
-        "rai:dataBiases": "Whatever the sources are biased to; the share of each is in prov:wasDerivedFrom and the card.",
+        "rai:dataBiases": "What the sources are biased to; how much each of them gave is in the card.",
         "rai:personalSensitiveInformation": "Not looked for; what the sources hold may be here.",
         "rai:dataReleaseMaintenancePlan": licence,
     }
