@@ -153,6 +153,13 @@ async def test_a_field_may_have_any_name(name: str) -> None:
     assert [answer.values for answer in answers] == [{name: "T"}] * 2
 
 
+async def test_a_skip_without_a_reason_is_no_answer() -> None:
+    model = ScriptedModel([{"1": {"skip": " "}}, {"1": {"skip": ""}}, {"1": {"skip": None}}, {"1": {"skip": "why"}}])
+    [answer] = await asking().answers(notes("pan"), model)
+    assert (answer.skip, answer.tries) == ("why", 4)
+    assert "give a reason in 'skip'" in model.requests[1].messages[-1]["content"]
+
+
 async def test_two_steps_that_write_the_same_field_leave_the_later_value() -> None:
     model = ScriptedModel([{"1": {"title": "first", "title_": "second"}}])
     [answer] = await asking(TEXT, TEXT.model_copy(update={"ask": "A better title."})).answers(notes("a"), model)
@@ -282,7 +289,7 @@ async def test_max_tokens_lets_the_longest_valid_replies_through(steps: tuple[Ll
 
 
 async def test_max_tokens_lets_reasons_to_skip_through() -> None:
-    reason = "the note names no thing that belongs to any one room of a home, so that no room can be told from it"
+    reason = "the note names no thing that belongs to any one room of a home, so that the right room cannot be told from what it says"
 
     def reply(request: Request) -> Completion:
         return counted(request, json.dumps({key: {"skip": reason} for key in shown(request)}))
