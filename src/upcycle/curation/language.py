@@ -9,6 +9,7 @@ classifier about every row costs more than all other checks together.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ _ENOUGH_LETTERS = 80
 _ENOUGH_LATIN = 20
 _MOST_FOREIGN = 0.3  # share of letters in other scripts; names and quotations stay below
 _FEWEST_FOREIGN = 6
+_SAMPLE = 300
+_AGREED = 0.95  # share of the rows that surely say a language
 _READ = 2_000  # characters
 
 _SMALL_WORDS = frozenset(
@@ -58,6 +61,18 @@ def languages_of(language: str | None, demonstrations: Sequence[Demonstration]) 
     texts = [(text, fields["input" if name == "input" else "output"]) for name, text in parts]
     shares = [foreign_letters(text, code)[0] for text, code in texts if code]
     return Languages(fields["input"], fields["output"], max([_MOST_FOREIGN, *(1.5 * share for share in shares)]))
+
+
+def languages_in(examples: Sequence[Example]) -> Languages:
+    """What language nearly all of a set is in, per field; None for a field whose rows do not agree or do not say."""
+    some = examples[:: max(1, len(examples) // _SAMPLE)]
+    found: dict[str, str | None] = {}
+    for name in ("input", "output"):
+        texts = (dict(_fields(example.input, example.output)).get(name, "")[:400] for example in some)
+        said = Counter(language.code for language in map(detect, texts) if language.confidence >= _SURE)
+        code, count = said.most_common(1)[0] if said else ("", 0)
+        found[name] = code if count >= max(5, _AGREED * said.total()) else None
+    return Languages(found["input"], found["output"])
 
 
 def language_check(language: str | Languages) -> Check:
@@ -108,13 +123,17 @@ def _other(text: str, language: str, foreign: float) -> tuple[str, float] | None
         return None
     found = detect(text)
     if latin and found.code not in ("und", language):
-        return f"is in {found.code}", found.confidence
+        return _named(found.code), found.confidence
     if mixed:
         code = found.code if found.code not in ("und", language) else None
-        return (f"is in {code}", found.confidence) if code else (f"has {share:.0%} letters of other scripts", share)
+        return (_named(code), found.confidence) if code else (f"has {share:.0%} letters of other scripts", share)
     if found.code not in ("und", language) and found.confidence >= _SURE:
-        return f"is in {found.code}", found.confidence
+        return _named(found.code), found.confidence
     return None
+
+
+def _named(code: str) -> str:
+    return "is in no known language" if code == "zxx" else f"is in {code}"
 
 
 def _plainly_english(text: str) -> bool:

@@ -10,11 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from upcycle.contract import without_options
+from upcycle.contract import is_number, without_options
 from upcycle.records import Example
 
 _NAMED = re.compile(r"^([A-Z][\w ]{1,24}): ", re.MULTILINE)
 _MOST_LABELS = 100
+_MOST_NUMBERS = 10  # more of them are answers to sums, not names of classes
 _LONGEST_LABEL = 60
 _SAMPLE = 500
 
@@ -28,6 +29,8 @@ def label_counts(examples: Sequence[Example]) -> dict[str, int] | None:
     if not counts or len(counts) > _MOST_LABELS or counts.total() < 5 * len(counts):
         return None
     if any(len(label) > _LONGEST_LABEL or len(label.split()) > 6 for label in counts):
+        return None
+    if len(counts) > _MOST_NUMBERS and all(map(is_number, counts)):
         return None
     return dict(counts.most_common())
 
