@@ -289,7 +289,8 @@ async def test_max_tokens_lets_the_longest_valid_replies_through(steps: tuple[Ll
 
 
 async def test_max_tokens_lets_reasons_to_skip_through() -> None:
-    reason = "the note names no thing that belongs to any one room of a home, so that the right room cannot be told from what it says"
+    reason = "the note names no thing that belongs to any one room of a home, so that the right room cannot be told"
+    reason += " from what it says"
 
     def reply(request: Request) -> Completion:
         return counted(request, json.dumps({key: {"skip": reason} for key in shown(request)}))
