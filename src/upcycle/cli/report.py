@@ -12,7 +12,7 @@ def arguments(verb: argparse.ArgumentParser) -> None:
         "runs", metavar="RUN", nargs="+", help="a run's folder, or any dataset; several are shown side by side"
     )
     verb.add_argument(
-        "-o", "--out", metavar="FILE", help="the page (default: report.html in the run; comparison.html for several)"
+        "-o", "--out", metavar="FILE", help="the page (default: report.html in the run; for several, comparison.html here)"
     )
     verb.add_argument(
         "--source", metavar="DIR|stdlib", action="append", default=[],
@@ -26,7 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from upcycle.report.page import MOST_ROWS, make_report
 
     page = make_report(
-        *args.runs, out=args.out, sources=args.source, rows=MOST_ROWS if args.rows is None else args.rows
+        *args.runs,
+        out=args.out,
+        sources=args.source,
+        rows=MOST_ROWS if args.rows is None else args.rows,
+        tell=None if args.json else console.say,
     )
     if args.json:
         console.print_object(page.facts())

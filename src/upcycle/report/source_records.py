@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from upcycle.errors import SourceError
@@ -16,6 +17,8 @@ from upcycle.sources.source import Source, open_sources
 
 Key = tuple[str, str, str, str]
 """Source, configuration, split, number."""
+_ABOVE = 5
+"""Folders looked into for a source with a relative name: the run's own and those above it."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,19 @@ def key_of(origin: Origin) -> Key | None:
 
 
 def read_again(
-    origins: Iterable[Origin], names: Sequence[str], *, opened: Sequence[Source] = (), limit: int | None = None
+    origins: Iterable[Origin],
+    names: Sequence[str],
+    *,
+    near: Path = Path(),
+    opened: Sequence[Source] = (),
+    limit: int | None = None,
 ) -> SourceRecords:
     """Read the records these origins name.
 
     Args:
         names: sources as a task file or `--source` names them; used where `opened` is empty.
+        near: a run's folder; a relative name is looked for here and in the folders above it, since it was given from
+            where the build was started.
         opened: the same sources where a caller has them open.
         limit: read at most so many records of one split.
     """
@@ -57,7 +67,7 @@ def read_again(
     if not wanted:
         return SourceRecords()
     missing: dict[str, str] = {}
-    by_id = {_id(source): source for source in opened or _open(names, missing, wanted)}
+    by_id = {_id(source): source for source in opened or _open([_found(name, near) for name in names], missing, wanted)}
     fields: dict[Key, Mapping[str, Any]] = {}
     changed: set[Key] = set()
     for name, splits in wanted.items():
@@ -89,6 +99,14 @@ def _open(names: Sequence[str], missing: dict[str, str], wanted: Iterable[str]) 
         found = {_id(source) for source in sources}
         missing.update({name: "; ".join(gone) for name in wanted if name not in found})
     return sources
+
+
+def _found(name: str, near: Path) -> str:
+    path = Path(name).expanduser()
+    if path.is_absolute() or path.exists():
+        return name
+    above = [near.resolve(), *near.resolve().parents][:_ABOVE]
+    return next((str(folder / path) for folder in above if (folder / path).exists()), name)
 
 
 def _id(source: Source) -> str:

@@ -100,6 +100,7 @@ export class Browser {
       if (turn !== this.turn) return false;
       const done = searched === rows.count;
       this.status.textContent = `${count(found.length)} of ${count(rows.count)} rows${rows.count < rows.total ? ` on this page, of ${count(rows.total)} in all` : ""}${done ? "" : `, searched ${count(searched)} so far`}`;
+      this.element.style.setProperty("--rows", found.length);
       if (done) this.list.set(this.ordered(found));
       else this.list.set(found.slice(), -1);
       if (done && !found.length) this.detail.replaceChildren(h("p", { class: "nothing" }, rows.count ? "No row matches. Take a filter away, or search for less." : "There are no rows."));

@@ -122,11 +122,12 @@ export function curves(title, names, series, { x, y, mark }) {
       line.style.stroke = colour(number);
       root.append(line);
     });
-    const cursor = svg("line", { class: "cursor", y1: PAD.top, y2: bottom });
+    const cursor = svg("line", { class: "cursor", y1: PAD.top, y2: bottom, visibility: "hidden" });
     const reading = svg("text", { class: "reading", y: PAD.top + 12 });
     root.append(cursor, reading);
     root.addEventListener("pointermove", (event) => {
       const place = Math.min(1, Math.max(0, (event.offsetX - PAD.left) / (right - PAD.left)));
+      cursor.setAttribute("visibility", "visible");
       cursor.setAttribute("x1", left(place));
       cursor.setAttribute("x2", left(place));
       reading.setAttribute("x", place > 0.6 ? left(place) - 6 : left(place) + 6);

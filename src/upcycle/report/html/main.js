@@ -7,7 +7,7 @@ import { h, nothing, count } from "./dom.js";
 import { map } from "./map.js";
 import { sets, viewer } from "./pairs.js";
 import { Rows } from "./rows.js";
-import { cost, difficulty, figures, funnel, heading, licenceTable, plans, shape, uniqueness, unread } from "./sections.js";
+import { cost, difficulty, figures, funnel, heading, licenceTable, plans, shape, uniqueness, unmeasured, unread } from "./sections.js";
 
 const THEMES = { auto: "light", light: "dark", dark: "auto" };
 
@@ -57,7 +57,7 @@ function chapters(page) {
     { id: "shape", name: "Lengths, labels, options", short: "Shape", content: shape(page) },
     { id: "unique", name: "Uniqueness", content: uniqueness(page) },
     { id: "difficulty", name: "Difficulty", content: difficulty(page) },
-    { id: "map", name: "Map", about: "Examples placed so that alike ones lie together.", content: later((place) => coverage(page, place), datasets.some((dataset) => dataset.mapped)) },
+    { id: "map", name: "Map", about: "Examples placed so that alike ones lie together.", content: later((place) => coverage(page, place), page.facts.mapped) },
     { id: "licences", name: "Licences", content: licenceTable(page) },
   ].filter((part) => runs || !part.runs);
 }
@@ -78,15 +78,15 @@ async function pairs({ readers, calls }) {
   calls.replaceChildren(...made.map((element, number) => (made.length > 1 ? h("section", null, h("h3", { class: "dataset" }, readers[number].dataset.name), element) : element)));
 }
 
-async function coverage({ datasets, readers, examples }, place) {
-  const found = datasets.some((dataset) => dataset.mapped) ? await block("map") : null;
-  if (!found) {
-    place.replaceChildren(nothing("Not drawn yet", "A build leaves it out to end quickly. ", h("code", null, `upcycle report ${datasets[0].name}`), " draws it."));
+async function coverage({ facts, datasets, readers, examples }, place) {
+  if (!facts.mapped) {
+    place.replaceChildren(facts.measured ? nothing("Nothing to place", "A map needs at least three examples.") : unmeasured(datasets, "draws it"));
     return;
   }
+  const found = await block("map");
   const read = (point) => readers[found.dataset[point]].kept.row(found.row[point]);
   const reveal = (point) => examples.reveal(found.dataset[point], found.row[point]);
-  place.replaceChildren(map(found, found.groups, read, reveal), h("p", { class: "quiet" }, `${found.note} ${count(found.x.length)} points.`));
+  place.replaceChildren(map(found, found.groups, read, reveal), h("p", { class: "quiet measure" }, `${count(found.x.length)} points. ${found.note} A point opens its example.`));
 }
 
 function navigation(parts) {

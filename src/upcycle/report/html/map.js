@@ -6,7 +6,7 @@ import { count, h } from "./dom.js";
 const NEAR = 14; // pixels within which a point answers the pointer
 
 /**
- * @param {{x: number[], y: number[], group: number[], row: number[][]}} points positions from 0 to 1
+ * @param {{x: number[], y: number[], group: number[]}} points positions from 0 to 1
  * @param {string[]} groups names of the colours
  * @param {(place: number) => Promise<object>} read the row of a point
  * @param {(place: number) => void} open shows the row where rows are read
@@ -28,7 +28,7 @@ export function map(points, groups, read, open) {
     const context = canvas.getContext("2d");
     const image = context.createImageData(canvas.width, canvas.height);
     const colours = Array.from({ length: SERIES }, (_, number) => rgb(getComputedStyle(place).getPropertyValue(`--series-${number + 1}`)));
-    const size = Math.round((order.length > 20000 ? 1 : order.length > 4000 ? 1.5 : order.length > 300 ? 2.5 : 4) * scale);
+    const size = (order.length > 20000 ? 1 : order.length > 4000 ? 1.6 : order.length > 300 ? 3 : 4) * scale;
     const strength = order.length > 20000 ? 0.35 : order.length > 4000 ? 0.5 : 0.75;
     for (let point = 0; point < order.length; point++) {
       disc(image, Math.round(left(point) * scale), Math.round(top(point) * scale), size, colours[points.group[point] % SERIES], strength);
@@ -108,15 +108,17 @@ function rgb(text) {
   return [value >> 16, (value >> 8) & 255, value & 255];
 }
 
+/** A round point with a soft edge, laid over what is there. */
 function disc({ data, width, height }, x, y, size, [red, green, blue], strength) {
-  for (let dy = -size; dy <= size; dy++) {
-    for (let dx = -size; dx <= size; dx++) {
-      const px = x + dx, py = y + dy;
-      if (dx * dx + dy * dy > size * size + 0.5 || px < 0 || py < 0 || px >= width || py >= height) continue;
-      const at = 4 * (py * width + px), before = data[at + 3] / 255, after = strength + before * (1 - strength);
-      for (const [part, value] of [[0, red], [1, green], [2, blue]]) {
-        data[at + part] = (value * strength + data[at + part] * before * (1 - strength)) / after;
-      }
+  const reach = Math.ceil(size);
+  for (let dy = -reach; dy <= reach; dy++) {
+    for (let dx = -reach; dx <= reach; dx++) {
+      const px = x + dx, py = y + dy, part = strength * Math.min(1, size + 0.5 - Math.hypot(dx, dy));
+      if (part <= 0 || px < 0 || py < 0 || px >= width || py >= height) continue;
+      const at = 4 * (py * width + px), before = data[at + 3] / 255, after = part + before * (1 - part);
+      data[at] = (red * part + data[at] * before * (1 - part)) / after;
+      data[at + 1] = (green * part + data[at + 1] * before * (1 - part)) / after;
+      data[at + 2] = (blue * part + data[at + 2] * before * (1 - part)) / after;
       data[at + 3] = 255 * after;
     }
   }

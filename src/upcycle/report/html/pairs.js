@@ -19,7 +19,7 @@ export async function sets(kept, dropped, dataset) {
   if (dataset.uniqueness) {
     const { numbers: columns, nearest } = await kept.index();
     const seen = new Set();
-    const pairs = columns["closest ROUGE-L"].map((score, number) => ({ score, left: ["kept", number], right: ["kept", nearest[number]] }))
+    const pairs = columns["closest ROUGE-L"].map((score, number) => ({ score: score ?? 0, left: ["kept", number], right: ["kept", nearest[number]] }))
       .filter(({ left, right }) => right[1] >= 0 && !seen.has(`${right[1]} ${left[1]}`) && seen.add(`${left[1]} ${right[1]}`))
       .sort((a, b) => b.score - a.score).slice(0, 500);
     found.push({ name: "Kept, and most alike", about: "The pairs of kept examples with the highest ROUGE-L: what a stricter check would take next.", pairs });

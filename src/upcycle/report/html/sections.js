@@ -3,11 +3,12 @@
 import { bars, colour, curves, histogram, legend } from "./charts.js";
 import { count, dollars, h, nothing, plural, share, table, tabs } from "./dom.js";
 
+const UNSTATED = "not stated";
 const spent = (dataset) => (dataset.ledger ?? []).reduce((sum, line) => sum + line.spent_micro, 0);
 const calls = (dataset) => (dataset.ledger ?? []).reduce((sum, line) => sum + Math.max(line.attempts, line.calls), 0);
 const tokens = (dataset) => (dataset.ledger ?? []).reduce((sum, line) => sum + line.tokens, 0);
 const candidates = (dataset) => dataset.kept + dataset.dropped + (dataset.unreadable ?? 0);
-const licences = (dataset) => [...new Set(dataset.licences.flatMap((line) => (line.licences.length ? line.licences : ["not stated"])))];
+const licences = (dataset) => [...new Set(dataset.licences.flatMap((line) => (line.licences.length ? line.licences : [UNSTATED])))];
 const sources = (dataset) => [...new Set(dataset.licences.map((line) => line.source).filter(Boolean))];
 
 /** Rows by what `of` gives for them, most first. */
@@ -63,7 +64,7 @@ export function figures({ datasets }) {
     datasets.some(calls) && ["cost per example", (d) => (d.kept && d.kind === "run" ? dollars(spent(d) / d.kept) : "–"), () => ""],
     ["sources", (d) => count(sources(d).length), (d) => sources(d).slice(0, 3).join(", ") + (sources(d).length > 3 ? ` and ${sources(d).length - 3} more` : "")],
     datasets.some((d) => tally(d, (line) => line.method).length > 1) && ["methods", (d) => count(tally(d, (line) => line.method).length), (d) => tally(d, (line) => line.method).map(([name, rows]) => `${name} ${count(rows)}`).join(", ")],
-    ["licences", (d) => count(licences(d).length), (d) => licences(d).slice(0, 3).join(", ")],
+    ["licences", (d) => count(licences(d).filter((name) => name !== UNSTATED).length), (d) => licences(d).slice(0, 3).join(", ")],
   ].filter(Boolean);
   if (datasets.length > 1) {
     return table(["", ...datasets.map((dataset) => dataset.name)], lines.map(([name, value, note]) =>
@@ -80,7 +81,7 @@ export function funnel({ datasets, drops }) {
     const all = candidates(dataset);
     if (!all) return nothing("Nothing was tried", "No record was turned into an example yet.");
     if (!dataset.drops?.length && !dataset.unreadable) {
-      return dataset.kind === "run" ? nothing("Nothing was dropped", `All ${count(all)} records became examples.`)
+      return dataset.kind === "run" ? nothing("Nothing was dropped", all === 1 ? "The one record became an example." : `All ${count(all)} records became examples.`)
         : nothing("A dataset without its past", "What was tried and dropped on the way to it is not written down here.");
     }
     const steps = [...dataset.drops].sort((a, b) => rank(a.kind) - rank(b.kind));
@@ -199,26 +200,34 @@ function openings(dataset, at) {
   return h("div", { class: "two" }, part("input"), part("output"));
 }
 
-export function uniqueness({ datasets }) {
+export function uniqueness({ facts, datasets }) {
   const measured = datasets.filter((dataset) => dataset.uniqueness);
-  if (!measured.length) return nothing("Not measured yet", "A build leaves it out to end quickly. ", h("code", null, `upcycle report ${datasets[0].name}`), " measures it.");
+  if (!measured.length) return facts.measured ? nothing("Nothing to compare", "Uniqueness needs at least two examples.") : unmeasured(datasets, "measures it");
   const names = measured.map((dataset) => dataset.name);
   const told = measured.filter((dataset) => dataset.uniqueness.note).map((dataset) => `${names.length > 1 ? `${dataset.name}: ` : ""}${dataset.uniqueness.note}`);
   return h("div", null, legend(names),
     curves("Examples unlike all others", names, measured.map((dataset) => dataset.uniqueness.curve), { x: "threshold T of ROUGE-L", y: "Share of examples whose ROUGE-L with every other is below T", mark: 0.7 }),
-    h("p", { class: "quiet" }, "An example counts as unique at T when its ROUGE-L with every other example is below T; the line is at 0.7. The higher the curve on the left, the more varied the set. ", told.join(" ")));
+    h("p", { class: "quiet measure" }, "An example is unique at T when its ROUGE-L with every other example of its set is below T; the dashed line is at 0.7. The sooner a curve rises, the more varied the set. ", facts.rule, " ", told.join(" ")));
 }
 
-export function difficulty({ datasets }) {
-  if (!datasets.some((dataset) => dataset.difficulty)) return nothing("Not measured", "Difficulty needs a model, or a small one trained on gold: ", h("code", null, "upcycle describe"), " measures it.");
-  return beside(datasets, (dataset, at) => (dataset.difficulty
-    ? bars(dataset.difficulty.map((rows, level) => ({ label: `${level + 1}`, value: rows, colour: colour(at) })))
-    : nothing("Not measured")));
+/** What a build leaves out, and the command that adds it. */
+export function unmeasured(datasets, does) {
+  return nothing("Not measured yet", "A build leaves this out to end quickly. ", h("code", null, `upcycle report ${datasets[0].name}`), ` ${does}.`);
+}
+
+export function difficulty({ facts, datasets }) {
+  if (!facts.measured) return unmeasured(datasets, "and a second dataset beside it measure it");
+  if (datasets.length < 2) return nothing("One set alone has no scale", "Show it beside gold or another set: ", h("code", null, `upcycle report ${datasets[0].name} GOLD`), ".");
+  return h("div", null, beside(datasets, ({ name }, at) => {
+    const found = facts.difficulty[name];
+    return found ? h("div", null, bars(found.shares.map((value, level) => ({ label: `level ${level + 1}`, value, note: share(value, 1), colour: colour(at) })), { most: Math.max(0.4, ...Object.values(facts.difficulty).flatMap((one) => one.shares)) }),
+      h("p", { class: "quiet" }, `mean ${found.mean.toFixed(2)}`)) : nothing("No examples");
+  }), h("p", { class: "quiet measure" }, `Levels are fifths of all sets together by the ${Object.values(facts.difficulty)[0]?.by ?? "loss"}: how unexpected the words are, which is not what they mean. `, h("code", null, "upcycle describe --model"), " has a model judge by a rubric."));
 }
 
 export function licenceTable({ datasets }) {
   return h("div", null, beside(datasets, (dataset) => (dataset.licences.length
-    ? table(["licence", "source", "examples", "share"], tally(dataset, (line) => JSON.stringify([line.licences.join(", ") || "not stated", line.source || "none"])).map(([key, rows]) => [...JSON.parse(key), count(rows), share(rows, dataset.kept)]), { caption: "Licences by source", numbers: [2, 3] })
+    ? table(["licence", "source", "examples", "share"], tally(dataset, (line) => JSON.stringify([line.licences.join(", ") || UNSTATED, line.source || "none"])).map(([key, rows]) => [...JSON.parse(key), count(rows), share(rows, dataset.kept)]), { caption: "Licences by source", numbers: [2, 3] })
     : nothing("No examples, no licences"))),
   h("p", { class: "quiet" }, "As the sources state them; this is not legal advice."));
 }
