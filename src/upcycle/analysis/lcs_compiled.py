@@ -58,21 +58,22 @@ def nearest(first, last, bags, scratch, common, where):
     """
     four, values = np.zeros(4, np.int64), np.zeros(4, np.int64)
     for row in range(first, last):
-        _overlaps(row, bags, scratch.shared, scratch.rest)
+        below, size = _frequent(row, bags)
+        _overlaps(row, below, bags, scratch.shared, scratch.rest)
         top = _bounds(scratch.shared, bags.sizes[row], bags.sizes, scratch.bound)
-        short = _open(row, bags, scratch)
+        short = _open(row, below, bags, scratch)
         # The most promising first: what they score decides which of the others can be better at all.
         found = _better(scratch.bound, top * np.float32(0.9999), scratch.some)
-        best = _best_of(row, bags, scratch, scratch.some[:found], (0, 1, -1), short, four, values)
+        best = _best_of(row, bags, scratch, scratch.some[:found], (0, 1, -1), short, size, four, values)
         found = _better(scratch.bound, np.float32(2 * best[0] / best[1]), scratch.some)
         _by_bound(scratch.bound, scratch.some[:found], top, scratch.order)
-        best = _best_of(row, bags, scratch, scratch.order[:found], best, short, four, values)
+        best = _best_of(row, bags, scratch, scratch.order[:found], best, short, size, four, values)
         _close(row, bags, scratch, short)
         common[row], where[row] = best[0], best[2]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _best_of(row, bags, scratch, others, best, short, four, values):
+def _best_of(row, bags, scratch, others, best, short, size, four, values):
     """The better of `best` and the texts `others`: (common tokens, both lengths, which)."""
     length, filled = bags.lengths[row], 0
     for place in range(others.shape[0]):
@@ -82,7 +83,7 @@ def _best_of(row, bags, scratch, others, best, short, four, values):
             filled += 1
         if filled == 0 or (filled < 4 and place < others.shape[0] - 1):
             continue
-        _frequent_common(row, bags, scratch, four, filled, values)
+        _frequent_common(size, bags, scratch, four, filled, values)
         for lane in range(filled):
             other = four[lane]
             both = length + bags.lengths[other]
@@ -95,13 +96,24 @@ def _best_of(row, bags, scratch, others, best, short, four, values):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _overlaps(row, bags, shared, rest):
+def _frequent(row, bags):
+    """Which tokens of a row count as frequent (those below the first number), so that at most 128 of it do (second)."""
+    below, size = 0, 0
+    for at in range(bags.own_starts[row], bags.own_starts[row + 1]):
+        if bags.own_tokens[at] >= min(FREQUENT, bags.dense.shape[0]) or size + bags.own_counts[at] > _SPAN:
+            break
+        below, size = np.int64(bags.own_tokens[at]) + 1, size + np.int64(bags.own_counts[at])
+    return below, size
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _overlaps(row, below, bags, shared, rest):
     """How many tokens the bag of one text shares with every other's, at most; `rest`: without the frequent tokens."""
     shared[:] = 0
     dense, whole = bags.dense.shape[0], False
     for at in range(bags.own_starts[row + 1] - 1, bags.own_starts[row] - 1, -1):  # the frequent tokens come last
         token, count = bags.own_tokens[at], bags.own_counts[at]
-        if not whole and token < min(FREQUENT, dense):
+        if not whole and token < below:
             rest[:], whole = shared, True
         few = np.uint8(min(count, FULL))
         if token >= dense:
@@ -159,11 +171,14 @@ def _by_bound(bound, some, top, order):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _open(row, bags, scratch):
+def _open(row, below, bags, scratch):
     """Note where the row's tokens stand; whether all of them fit (longer rows are compared part by part)."""
-    begin, end = bags.frequent_starts[row], bags.frequent_starts[row + 1]
-    if end - begin <= _SPAN:
-        _set(scratch.quick, bags.frequent, begin, end)
+    size = 0
+    for place in range(bags.frequent_starts[row], bags.frequent_starts[row + 1]):
+        if bags.frequent[place] < below:
+            at = (np.uint64(bags.frequent[place]) << _ONE) + np.uint64(size >> 6)
+            scratch.quick[at] |= _ONE << np.uint64(size & 63)
+            size += 1
     begin, end = bags.starts[row], bags.starts[row + 1]
     if end - begin <= _SPAN:
         _set(scratch.masks, bags.flat, begin, end)
@@ -194,20 +209,16 @@ def _clear(masks, flat, begin, end):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _frequent_common(row, bags, scratch, four, filled, values):
-    """The common subsequence of the frequent tokens of the row and of up to four others (at most, for a long row)."""
+def _frequent_common(size, bags, scratch, four, filled, values):
+    """The common subsequences of the `size` frequent tokens of the row and of up to four others."""
     starts = bags.frequent_starts
-    size = starts[row + 1] - starts[row]
     if size <= 64:
         four[filled:] = four[0]
         _four(scratch.quick, bags.frequent, starts, four, values)
-        return
-    for lane in range(filled):
-        other = four[lane]
-        if size <= _SPAN:
+    else:
+        for lane in range(filled):
+            other = four[lane]
             values[lane] = _common(scratch.quick, bags.frequent, starts[other], starts[other + 1])
-        else:
-            values[lane] = np.int64(scratch.shared[other]) - np.int64(scratch.rest[other])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
