@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from upcycle.api import build, plan, search
+    from upcycle.api import build, curate, describe, plan, search
     from upcycle.budget import Budget
     from upcycle.contract import Contract
     from upcycle.errors import UpcycleError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "describe": "api",
+    "curate": "api",
     "plan": "api",
     "search": "api",
     "status": "look",
@@ -69,6 +71,8 @@ __all__ = [
     "UpcycleError",
     "Usage",
     "build",
+    "curate",
+    "describe",
     "export",
     "make_report",
     "make_task",

@@ -7,7 +7,7 @@ of a task file, or a `Task`; settings are the keys of the task file.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from upcycle.errors import ConfigError
 from upcycle.task import Demonstration, Task, make_task, read_demonstrations
 
 if TYPE_CHECKING:
+    from upcycle.analysis.comparison import Comparison
     from upcycle.plan_report import PlanReport
+    from upcycle.report.curated import CuratedReport
     from upcycle.report.summary import Report
     from upcycle.run import Listener, Run
     from upcycle.sources.catalog import Hit
@@ -187,6 +189,67 @@ async def search(
         max_bytes=max_bytes,
         min_rows=min_rows,
     )
+
+
+async def describe(
+    *datasets: str | os.PathLike[str],
+    gold: str | os.PathLike[str] | None = None,
+    limit: int | None = 20_000,
+    seed: int = 0,
+    model: str | None = None,
+    **more: Any,
+) -> Comparison:
+    """Describe datasets side by side: how varied, long, unique, balanced and hard their examples are.
+
+    Args:
+        datasets: runs, dataset folders, or JSONL, CSV, Parquet or BIG-bench files; `PATH:SPLIT` names one split.
+        gold: one more dataset; levels of a loss are then its fifths.
+        limit: most examples of a set that are measured, drawn with `seed`; None for all.
+        model: rates the difficulty of a part of each set. None is asked where none is named.
+        more: `columns` (role to column), `rated` (examples of each set the model rates), `base_url`, `budget`, `task`
+            (what the model is told), `out` (the folder its calls are kept in), `tell` (is told what is being done).
+    """
+    from upcycle.analysis.comparison import describe_paths
+
+    return await describe_paths(datasets, gold=gold, limit=limit, seed=seed, model=model, **more)
+
+
+async def curate(
+    dataset: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    check: str | Sequence[str] | None = None,
+    task: str | os.PathLike[str] | Task | None = None,
+    examples: Examples | None = None,
+    gold: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    model: str | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> CuratedReport:
+    """Run checks over any dataset and write what they keep, and what they drop with each reason, into a folder.
+
+    Args:
+        dataset: a run, a folder of one dataset, or a file; `PATH:SPLIT` takes one split.
+        out: folder of the result, `runs/<name>-curated` where not given; the dataset itself is never changed.
+        check: names of `upcycle.curation.curate.CHECKS`; one that begins with "+" is added to the usual ones.
+        task: what the examples are for: its contract, demonstrations and gold are used.
+        gold: labelled items, in anything that can be read as a dataset, which no example may repeat.
+        columns: which column is the input (several joined by "+"), the output and the choices.
+        model: what judges and answers, where such checks are asked for.
+        settings: near, guess, even, judge, tries, licence and seed, as in `Checks`; base_url, budget, concurrency.
+
+    Raises:
+        UpcycleError: in one sentence; see `upcycle.errors`.
+    """
+    from upcycle.curating import curate_dataset
+
+    about = resolve(task, examples=examples)[0] if task is not None else None
+    shown = _demonstrations(examples) if examples is not None and about is None else ()
+    return await curate_dataset(
+        dataset, out=out, check=check, task=about, demonstrations=shown, gold=gold, columns=columns, model=model,
+        listener=listener, settings=settings,
+    )  # fmt: skip
 
 
 def open_run(

@@ -16,7 +16,10 @@ from importlib import import_module
 import upcycle
 from upcycle.errors import UpcycleError
 
-VERBS = ("init", "build", "search", "plan", "status", "report", "why", "retry", "export", "push", "models", "doctor")
+VERBS = (
+    *("init", "build", "search", "plan", "status", "report", "describe"),
+    *("curate", "why", "retry", "export", "push", "models", "doctor"),
+)
 
 
 class _Parser(argparse.ArgumentParser):

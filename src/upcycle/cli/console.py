@@ -107,6 +107,7 @@ _PLAIN = {
     ("task", "contract"): "contract   {text}",
     ("sources", "source skipped"): "sources    left out {source}: {reason}",
     ("plan", "plan edited"): "plan       {source}: used as edited",
+    ("curation", "read"): "read       {count:,} examples of {name}: {read_as}",
     ("transform", "source opened"): "transform  {source}",
     ("generate", "grid drawn"): "generate   {text}",
     ("generate", "topics from words"): "generate   topics are words of the task; the planner named none: {why}",

@@ -123,12 +123,8 @@ class Artefacts:
                 share = habit.opening_rows / habit.rows
                 found.append(f"{share:.1%} of rows begin the {habit.part} with {habit.opening!r}")
             shares = list(habit.negated.values())
-            if (
-                len(shares) > 1
-                and habit.rows >= 100
-                and max(shares) > 2 * min(shares)
-                and max(shares) - min(shares) > 0.05
-            ):
+            apart = max(shares) - min(shares) if 1 < len(shares) <= 5 and habit.rows >= 100 else 0
+            if apart > 0.05 and max(shares) > 2 * min(shares):
                 told = ", ".join(f"{label} {share:.1%}" for label, share in habit.negated.items())
                 found.append(f"negation in the {habit.part} goes with the label: {told}")
         return found

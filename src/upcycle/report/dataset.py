@@ -7,12 +7,15 @@ the card (written last, elsewhere) points `datasets.load_dataset(run)` at all of
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 from upcycle.errors import boundary
+from upcycle.records import Dropped, Example
 from upcycle.run import Run
 
 if TYPE_CHECKING:
@@ -60,6 +63,28 @@ def write(run: Run, *, split: dict[str, float], seed: int) -> Written:
     return Written(counts, len(dropped))
 
 
+def write_examples(path: Path, splits: Mapping[str, Sequence[Example]], dropped: Sequence[Dropped]) -> Written:
+    """Write examples that are in memory in the same layout, in their order; what an earlier call wrote is replaced.
+
+    Raises:
+        DiskError: no room; what was there before stays whole.
+    """
+    for name, examples in splits.items():
+        columns = {"data": EXAMPLE_COLUMNS, "provenance": ("id", *ORIGIN_COLUMNS)}
+        _write_shards(path, name, map(_table, _texts(examples)), columns)
+    _write_shards(path, "train", map(_table, _texts(dropped)), {"dropped": DROPPED_COLUMNS})
+    for folder in ("data", "provenance"):
+        for file in (path / folder).glob("*.parquet"):
+            if file.name.rsplit("-", 3)[0] not in splits:
+                file.unlink()
+    return Written({name: len(examples) for name, examples in splits.items() if examples}, len(dropped))
+
+
+def _texts(values: Sequence[Example] | Sequence[Dropped]) -> Iterator[list[str]]:
+    for start in range(0, len(values), _CHUNK):
+        yield [orjson.dumps(value).decode() for value in values[start : start + _CHUNK]]
+
+
 def _ends(split: dict[str, float], rows: int) -> Iterator[tuple[str, int]]:
     total, share = sum(split.values()), 0.0
     for name in ("train", "validation", "test"):
@@ -69,10 +94,14 @@ def _ends(split: dict[str, float], rows: int) -> Iterator[tuple[str, int]]:
 
 def _write_split(run: Run, name: str, rows: array[int], folders: Mapping[str, Sequence[str]]) -> None:
     """Write the rows with these numbers into one or more folders, each with its own columns of them."""
-    shards = [_Shards(run.path / folder, name, columns) for folder, columns in folders.items()]
+    chunks = (rows[start : start + _CHUNK].tolist() for start in range(0, len(rows), _CHUNK))
+    _write_shards(run.path, name, (_table(run.journal.texts_at(chunk)) for chunk in chunks), folders)
+
+
+def _write_shards(path: Path, name: str, tables: Iterable[pa.Table], folders: Mapping[str, Sequence[str]]) -> None:
+    shards = [_Shards(path / folder, name, columns) for folder, columns in folders.items()]
     try:
-        for start in range(0, len(rows), _CHUNK):
-            table = _table(run.journal.texts_at(rows[start : start + _CHUNK].tolist()))
+        for table in tables:
             for one in shards:
                 one.add(table)
         for one in shards:

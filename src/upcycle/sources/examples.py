@@ -256,11 +256,9 @@ def _open_ours(path: Path) -> OpenExamples | None:
     except (pa.ArrowInvalid, OSError):
         return None  # the reader of any dataset names the broken file
     splits: dict[str, list[Path]] = {}
-    for name in ("train", "validation", "test"):
-        if found := [file for file in files if file.name.startswith(f"{name}-")]:
-            splits[name] = found
-    if sum(map(len, splits.values())) < len(files):
-        return None
+    order = {"train": 0, "validation": 1, "test": 2}
+    for file in sorted(files, key=lambda file: (order.get(file.name.split("-")[0], 3), file.name)):
+        splits.setdefault(file.name.split("-")[0], []).append(file)
     return OpenExamples(
         path.resolve().name, tuple(splits), partial(_our_rows, path, splits, set()), instruction=_instruction(path),
         read_as="the columns of a run",
