@@ -288,9 +288,9 @@ def _said(repo: str, address: str, token: str, *, began: bool) -> Iterator[None]
         yield
     except UpcycleError:
         raise
-    except (errors.HfHubHTTPError, errors.HTTPError, OSError, RuntimeError, ValueError) as error:
+    except (errors.HTTPError, OSError, RuntimeError, ValueError) as error:
         cause: BaseException = error
-        while not isinstance(cause, errors.HfHubHTTPError) and cause.__cause__ is not None:
+        while not isinstance(cause, errors.HTTPError | OSError) and cause.__cause__ is not None:
             cause = cause.__cause__  # a failed upload arrives wrapped
         response = getattr(cause, "response", None)
         status = getattr(response, "status_code", None)
