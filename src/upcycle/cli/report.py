@@ -12,7 +12,7 @@ def arguments(verb: argparse.ArgumentParser) -> None:
         "runs", metavar="RUN", nargs="+", help="a run's folder, or any dataset; several are shown side by side"
     )
     verb.add_argument(
-        "-o", "--out", metavar="FILE", help="the page (default: report.html in the run; for several, comparison.html here)"
+        "-o", "--out", metavar="FILE", help="the page (default: report.html in the run; comparison.html for several)"
     )
     verb.add_argument(
         "--source", metavar="DIR|stdlib", action="append", default=[],

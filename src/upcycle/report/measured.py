@@ -14,13 +14,14 @@ from upcycle.records import Example
 
 _BINS = 24
 _LABELS = 40
+_MANY = 100
 _OPENING_WORDS = 3
 
 
 def lengths(datasets: Sequence[Sequence[Example]]) -> dict[str, Any]:
     """Histograms of input and output lengths in characters: edges shared by all datasets, and counts of each.
 
-    The last bin holds everything above the 99th percentile.
+    The last bin holds everything above the 99th percentile, where there are a hundred examples or more.
     """
     found: dict[str, Any] = {}
     for name in ("input", "output"):
@@ -39,7 +40,7 @@ def _edges(values: Sequence[int]) -> list[int]:
     """Edges at round numbers that cover all but the longest hundredth."""
     if not values:
         return [0, 1]
-    top = values[min(len(values) - 1, round(0.99 * len(values)))]
+    top = values[int(0.99 * (len(values) - 1))] if len(values) >= _MANY else values[-1]
     width = max(1, _round_up(top / _BINS))
     return list(range(0, (top // width + 1) * width + 1, width))
 

@@ -201,10 +201,14 @@ def page(title: str, blocks: Mapping[str, str]) -> str:
         " base-uri 'none'; form-action 'none'",
         "STYLE": style,
         "SCRIPT": script,
-        "DATA": "\n".join(f'<script type="text/plain" id="data-{name}">{text}</script>' for name, text in blocks.items()),
+        "DATA": "\n".join(map(_data, blocks, blocks.values())),
     }
     template = (folder / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], template)
+
+
+def _data(name: str, text: str) -> str:
+    return f'<script type="text/plain" id="data-{name}">{text}</script>'
 
 
 _MODULE_LINES = re.compile(r"^import .*;\n|^export (?=(?:async )?function|const|class)", re.MULTILINE)
