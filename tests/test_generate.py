@@ -641,6 +641,22 @@ async def test_options_that_repeat_or_are_too_few_are_asked_for_again(tmp_path: 
     assert "1 wrong options, not 2" in told
 
 
+async def test_what_small_models_hand_in_instead_of_an_input_is_asked_for_again(tmp_path: Path):
+    def reply(rows: dict[str, Any], request: Request) -> Any:
+        wishes = asked(request)
+        if "(earlier" in request.messages[-1]["content"]:
+            return rows
+        return {**rows, "1": {"input": wishes["1"]}, "2": {"input": "2"}}
+
+    model = ScriptedModel(spoiled(reply))
+    results = await written(model, 5, tmp_path)
+    assert len(kept(results)) == 5
+    assert not any("style: " in example.input for example in kept(results))
+    told = " ".join(asked(writing(model)[1]).values())
+    assert "the input repeats what it was to be like" in told
+    assert "the input holds no word" in told
+
+
 async def test_outputs_the_contract_forbids_are_asked_for_again(tmp_path: Path):
     def reply(rows: dict[str, Any], request: Request) -> Any:
         late = "(earlier" in request.messages[-1]["content"]

@@ -41,6 +41,7 @@ class Form:
         answers: outputs drawn in code with their shares; empty where the model writes the output.
         options: fewest and most options an input lists; None outside multiple choice.
         shared: the options where every input lists the same ones.
+        worded: whether every demonstration's input holds words.
     """
 
     contract: Contract
@@ -48,6 +49,7 @@ class Form:
     answers: Mapping[str, float] = field(default_factory=dict)
     options: tuple[int, int] | None = None
     shared: tuple[str, ...] = ()
+    worded: bool = False
 
     def item_schema(self) -> dict[str, Any]:
         """JSON Schema of one written row."""
@@ -78,6 +80,8 @@ class Form:
         if missing := [name for name, value in values.items() if not value]:
             return f"{missing[0]!r} is missing"
         text, rationale = without_options(values["input"]).strip(), values.get("reasoning")
+        if wrong := self._unlike_an_input(cell, text):
+            return wrong
         output = cell.answer if cell.answer is not None else values.get("output") or values.get("correct") or ""
         choices: tuple[str, ...] | None = None
         if self.options:
@@ -89,6 +93,14 @@ class Form:
             text = with_options(text, choices)
         wrong = self.contract.violation(text, output, choices)
         return wrong if wrong is not None else Parts(text, output, rationale, choices)
+
+    def _unlike_an_input(self, cell: Cell, text: str) -> str | None:
+        """What small models hand in instead of an input: the wish itself, or a bare number."""
+        if sum(f"{axis}: " in text for axis in cell.attributes) >= 2:
+            return "the input repeats what it was to be like"
+        if self.worded and not any(map(str.isalpha, text)):
+            return "the input holds no word"
+        return None
 
     def _options(self, cell: Cell, output: str, wrong: Any) -> list[str] | str:
         """The options, the right one first; or what is wrong with them."""
@@ -109,23 +121,35 @@ def form_of(task: Task, settings: Generate) -> Form:
         ConfigError: `settings.labels` names something that is not a possible output.
     """
     contract = task.contract
-    reasoning = bool(task.demonstrations) and all(demo.rationale for demo in task.demonstrations)
-    why = {"reasoning": "the reasoning that leads from the input to the output"} if reasoning else {}
     shared = shared_options(task) if contract.kind == Kind.CHOICE else ()
     possible = shared or (contract.labels or () if contract.kind == Kind.LABEL else ())
-    answers = _shares(settings, possible)
-    if possible:
-        given = {"input": "the input to which the output that is given with the row is the right one;"
-                          " the output itself is not written in it"}  # fmt: skip
-        options = (len(shared), len(shared)) if shared else None
-        return Form(contract, {**given, **why}, answers, options, shared)
+    options = None
     if contract.kind == Kind.CHOICE:
+        options = (len(shared), len(shared)) if shared else contract.options or _OPTIONS
+    return Form(
+        contract,
+        _asked(task, drawn=bool(possible)),
+        answers=_shares(settings, possible),
+        options=options,
+        shared=shared,
+        worded=all(any(map(str.isalpha, demo.input)) for demo in task.demonstrations),
+    )
+
+
+def _asked(task: Task, *, drawn: bool) -> dict[str, str]:
+    """What the model writes of each row, in words; without the output where that is drawn."""
+    contract = task.contract
+    reasoned = bool(task.demonstrations) and all(demo.rationale for demo in task.demonstrations)
+    why = {"reasoning": "the reasoning that leads from the input to the output"} if reasoned else {}
+    if drawn:
+        only = "the input to which the output given with the row is the right one; that output is not written in it"
+        return {"input": only, **why}
+    if contract.kind == Kind.CHOICE:
+        wrong = "a list of wrong but plausible options, like the right one in form and length, no two the same"
         asked = {"input": "the question or text, without any options"}
-        last = {"correct": "the option that is right", "wrong": "a list of options that are wrong but plausible,"
-                " alike in form and length to the right one, and different from each other"}  # fmt: skip
-        return Form(contract, {**asked, **why, **last}, options=contract.options or _OPTIONS)
+        return {**asked, **why, "correct": "the option that is right", "wrong": wrong}
     copied = ", copied from the input word by word" if contract.kind == Kind.SPAN else ""
-    return Form(contract, {"input": "the input", **why, "output": f"its right output ({contract.described()}){copied}"})
+    return {"input": "the input", **why, "output": f"its right output ({contract.described()}){copied}"}
 
 
 def shared_options(task: Task) -> tuple[str, ...]:
