@@ -10,6 +10,8 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from upcycle.cli.options import columns_argument, columns_of
+
 if TYPE_CHECKING:
     from upcycle.analysis.describe import Description
 
@@ -19,10 +21,7 @@ HELP = "describe datasets side by side"
 def arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("datasets", metavar="DATASET", nargs="*", help="a run, a dataset's folder, or a file; PATH:SPLIT")
     verb.add_argument("--gold", metavar="DATASET", help="one more, which the others are measured against")
-    verb.add_argument(
-        "--columns", metavar="ROLE=NAME", action="append", default=[],
-        help="which column is the input (several joined by +), output or choices, where the names do not say it",
-    )  # fmt: skip
+    columns_argument(verb)
     verb.add_argument(
         "--limit", type=int, metavar="N", help="most examples of a set that are measured, 0 for all (default: 20000)"
     )
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     limit = {} if args.limit is None else {"limit": args.limit or None}
     rated = {} if args.rated is None else {"rated": args.rated}
     work = api.describe(
-        *args.datasets, gold=args.gold, columns=_columns(args.columns), seed=args.seed, model=args.model,
+        *args.datasets, gold=args.gold, columns=columns_of(args.columns), seed=args.seed, model=args.model,
         base_url=args.base_url, budget=args.budget, task=args.task, out=args.out,
         tell=None if args.json else console.say, **limit, **rated,
     )  # fmt: skip
@@ -54,18 +53,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print_table(found.sets, found.gold)
     return 0
-
-
-def _columns(pairs: Sequence[str]) -> dict[str, str] | None:
-    from upcycle.errors import ConfigError
-
-    columns: dict[str, str] = {}
-    for pair in pairs:
-        role, found, name = pair.partition("=")
-        if not found or not name:
-            raise ConfigError(f"--columns {pair!r} is not ROLE=NAME, e.g. input=question")
-        columns[role.strip()] = name.strip()
-    return columns or None
 
 
 def _print_table(sets: Sequence[Description], gold: str | None) -> None:
@@ -117,7 +104,7 @@ def _difficulty(one: Description) -> str:
     if one.difficulty is None:
         return ""
     unrated = f", {one.difficulty.unrated} unrated" if one.difficulty.unrated else ""
-    return " ".join(f"{share:.0%}" for share in one.difficulty.shares) + f" (mean {one.difficulty.mean:.1f}{unrated})"
+    return " ".join(f"{share:.0%}" for share in one.difficulty.shares) + f" ({one.difficulty.mean:.1f}{unrated})"
 
 
 def _matched(threshold: str) -> Callable[[Description], str]:
@@ -125,7 +112,7 @@ def _matched(threshold: str) -> Callable[[Description], str]:
 
 
 def _same_size(one: Description) -> str:
-    return f"{one.matched.examples:,} x {one.matched.tokens}" if one.matched else ""
+    return f"{one.matched.examples:,} of {one.matched.tokens}" if one.matched else ""
 
 
 _LINES: tuple[tuple[str, Callable[[Description], str]], ...] = (
@@ -141,7 +128,7 @@ _LINES: tuple[tuple[str, Callable[[Description], str]], ...] = (
     ("  0.8", lambda one: f"{one.uniqueness['0.8']:.1%}"),
     ("  0.9", lambda one: f"{one.uniqueness['0.9']:.1%}"),
     ("repeated word for word", lambda one: f"{one.repeated:.1%}"),
-    ("all cut to examples x tokens", _same_size),
+    ("cut to one size", _same_size),
     ("  unique bigrams per input", lambda one: f"{one.matched.bigrams:.1f}" if one.matched else ""),
     ("  unique at ROUGE-L 0.7", _matched("0.7")),
     ("  0.8", _matched("0.8")),
@@ -152,6 +139,6 @@ _LINES: tuple[tuple[str, Callable[[Description], str]], ...] = (
     ("entropy of outputs, bits", lambda one: f"{one.label_bits:.2f}"),
     ("output is option number", _positions),
     ("languages", lambda one: _shares(one.languages, 3)),
-    ("difficulty 1 2 3 4 5", _difficulty),
+    ("difficulty 1 to 5 (mean)", _difficulty),
     ("lies where these lie, too", lambda one: _shares(one.covers)),
 )

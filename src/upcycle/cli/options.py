@@ -72,6 +72,26 @@ def model_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--base-url", metavar="URL", help="address of an OpenAI-compatible server")
 
 
+def columns_argument(verb: argparse.ArgumentParser) -> None:
+    """Which columns of a dataset are what, where their names do not say it."""
+    verb.add_argument(
+        "--columns", metavar="ROLE=NAME", help="columns, e.g. input=question,output=answer; input=a+b joins two"
+    )
+
+
+def columns_of(text: str | None) -> dict[str, str] | None:
+    """Role to column behind `--columns`; None where it was not given."""
+    if text is None:
+        return None
+    columns: dict[str, str] = {}
+    for pair in text.split(","):
+        role, found, name = pair.partition("=")
+        if not found or not name.strip():
+            raise ConfigError(f"--columns {text!r} is not like input=question,output=answer")
+        columns[role.strip()] = name.strip()
+    return columns
+
+
 def build_settings(args: argparse.Namespace) -> dict[str, Any]:
     """The keyword arguments of `upcycle.build` behind parsed flags."""
     settings: dict[str, Any] = {
