@@ -290,7 +290,7 @@ def _said(repo: str, address: str, token: str, *, began: bool) -> Iterator[None]
         raise
     except (errors.HTTPError, OSError, RuntimeError, ValueError) as error:
         cause: BaseException = error
-        while not isinstance(cause, errors.HTTPError | OSError) and cause.__cause__ is not None:
+        while isinstance(cause, RuntimeError) and cause.__cause__ is not None:
             cause = cause.__cause__  # a failed upload arrives wrapped
         response = getattr(cause, "response", None)
         status = getattr(response, "status_code", None)

@@ -150,7 +150,11 @@ class FakeHub:
 
         app = web.Application(client_max_size=1 << 30)
         for method, path, operation, page in self.routes():
-            app.router.add_route(method, path, functools.partial(self._answer, operation, page))
+            answer = functools.partial(self._answer, operation, page)
+            if method == "GET":
+                app.router.add_get(path, answer, allow_head=True)
+            else:
+                app.router.add_route(method, path, answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
