@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from upcycle.contract import listed_options, with_options
+from upcycle.errors import SourceError
 from upcycle.sources.reading import Read, as_text
 
 
@@ -37,7 +38,11 @@ class BigBench:
 
 
 def bigbench_of(path: Path) -> BigBench | None:
-    """The task in this file, or None where it is no BIG-bench task."""
+    """The task in this file, or None where it is no BIG-bench task.
+
+    Raises:
+        SourceError: it is a task file of ours, whose few demonstrations would pass for a dataset.
+    """
     if not path.name.lower().endswith((".json", ".json.gz")):
         return None
     try:
@@ -45,6 +50,8 @@ def bigbench_of(path: Path) -> BigBench | None:
         whole = orjson.loads(data) if data.lstrip()[:1] == b"{" else None
     except (OSError, EOFError, zlib.error, ValueError):
         return None  # whoever reads the file next says what is wrong with it
+    if isinstance(whole, dict) and "instruction" in whole and {"demonstrations", "gold"} & set(whole):
+        raise SourceError(f"{path} is a task file, not a dataset; give its gold, or a run that was made of it")
     if not isinstance(whole, dict) or not _is_task(whole):
         return None
     prefix = as_text(whole.get("task_prefix")).strip()

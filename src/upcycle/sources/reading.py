@@ -172,8 +172,8 @@ def reading_of(names: Sequence[str], sample: Sequence[Mapping[str, Any]], given:
     if not output or not inputs:
         what = "input" if output else "output" if inputs else "input and which the output"
         raise SourceError(
-            f"no column is recognised as the {what} among {', '.join(names[:12]) or 'no columns'}{_more(names)};"
-            " say which with --columns input=NAME,output=NAME"
+            f"it is not clear which column is the {what} among {', '.join(names[:12]) or 'none'}{_more(names)};"
+            " say it with --columns input=NAME,output=NAME"
         )
     keys = _first(lower, _KEYS, but=(*output, *choices)) if choices else ()
     first = _first_number(sample, output[0], choices) if choices else 0
