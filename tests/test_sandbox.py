@@ -134,8 +134,8 @@ def hostile() -> dict[str, tuple[str, Fail]]:
                                    "        pass"), Fail.OUT_OF_TIME),
         "long sum": (body("return sum(range(10**12))"), Fail.OUT_OF_TIME),
         "printing for ever": (body("while True: print('x' * 1000)"), Fail.OUT_OF_TIME),
-        "allocating for ever": (body("kept = []", "while True: kept.append('x' * 100000)"), Fail.OUT_OF_MEMORY),
-        "allocating that catches": (body("kept = []", "while True:", "    try:", "        kept.append('x' * 100000)",
+        "allocating for ever": (body("kept = []", "while True: kept.append('x' * 10**7)"), Fail.OUT_OF_MEMORY),
+        "allocating that catches": (body("kept = []", "while True:", "    try:", "        kept.append('x' * 10**7)",
                                          "    except BaseException:", "        pass"), Fail.OUT_OF_MEMORY),
         "long text": (body("return len('x' * 10**12)"), Fail.OUT_OF_MEMORY),
         "wide format": (body("return '%999999999d' % 1"), Fail.OUT_OF_MEMORY),
@@ -463,6 +463,23 @@ def test_giving_up_is_decided_in_the_order_of_the_rows():
     assert reason(outcomes[-1]) == "the program was given up: 5 of its first 168 rows ended out-of-time"
 
 
+def test_bad_rows_of_several_batches_are_counted_together():
+    code = body("while record['n'] in (10, 20, 30, 60, 70, 75): pass", "return record['n']")
+    rows = [{"n": n} for n in range(100)]
+    for workers in (1, 2):  # with two workers the rows from 50 on are a batch of their own
+        with Sandbox(workers=workers, row_seconds=0.2) as sandbox:
+            outcomes = sandbox.run(code, rows)
+        assert [n for n, outcome in enumerate(outcomes[:71]) if isinstance(outcome, Failed)] == [10, 20, 30, 60, 70]
+        assert reason(outcomes[71]) == "the program was given up: 5 of its first 71 rows ended out-of-time"
+        assert outcomes[71:] == outcomes[71:72] * 29
+
+
+def test_a_row_that_has_room_alone_has_room_among_others(sandbox: Sandbox):
+    code = body("return len('x' * 60_000_000) + len(record['text'])")
+    crowd = [{"text": "y" * 990_000}] * 4  # their texts, and the JSON they come in, are 8 MB of the 64
+    assert sandbox.run(code, crowd) == [Value(60_990_000)] * 4
+
+
 def test_a_few_bad_rows_among_many_do_not_give_a_program_up():
     code = body("while record['n'] % 150 == 7: pass", "return record['n']")
     with Sandbox(row_seconds=0.2) as quick:
@@ -614,6 +631,28 @@ def test_a_worker_that_is_killed_costs_no_row():
         (worker,) = set(children(os.getpid())).difference(others)
         os.kill(worker, signal.SIGKILL)
         assert sandbox.run(body("return record['n']"), [{"n": n} for n in range(10)]) == [Value(n) for n in range(10)]
+
+
+@linux
+async def test_a_row_on_which_the_worker_dies_twice_is_a_named_failure():
+    others, killed = set(children(os.getpid())), set[int]()
+    with Sandbox(row_seconds=60) as sandbox:
+        running = asyncio.create_task(sandbox.arun(body("while True: pass"), [{}]))
+        while not running.done():
+            for worker in set(children(os.getpid())) - others - killed:
+                # At work, so that it is the row it dies on and not the program's load.
+                if busy(worker):
+                    os.kill(worker, signal.SIGKILL)
+                    killed.add(worker)
+            await asyncio.sleep(0)
+        assert only(await running) == Failed(Fail.CRASHED, "the interpreter died of it")
+    assert len(killed) == 2
+
+
+def busy(pid: int) -> bool:
+    """Whether the process has computed for a tenth of a second or more."""
+    fields = read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return bool(fields) and int(fields[11]) * 10 >= os.sysconf("SC_CLK_TCK")
 
 
 def test_a_sandbox_may_be_used_from_many_threads(sandbox: Sandbox):

@@ -45,7 +45,7 @@ def _split(tree: ast.Module) -> tuple[list[ast.stmt], list[ast.stmt]]:
     for statement in tree.body:
         names = _binds(statement)
         if all(bound[name] == 1 for name in names) and _unchangeable(statement, steady, uses):
-            steady.update(name for name in names if not uses.table(statement))
+            steady.update(names)
             once.append(statement)
         else:
             each.append(statement)

@@ -24,7 +24,6 @@ from upcycle.sandbox.outcome import Fail, Failed, Outcome, Value
 
 _OUTPUT = 32 << 20  # what one feed may print before it ends early
 _SESSIONS = 1000  # after which a process is replaced
-_FEEDS = 500  # after which a session is replaced
 _RECURSION = 400
 _SUSPENSIONS = 2000  # names that are nowhere defined are asked of us, one by one
 _ADDRESS = " at 0x"
@@ -74,14 +73,13 @@ class Worker:
         self._memory = memory
         self._session: Any = None
         self._source: str | None = None
-        self._feeds = 0
         self._pid: int | None = None  # while a feed is under way
         self._wanted = True
         self._lock = threading.Lock()
 
     def load(self, source: str) -> Failed | None:
         """Make `source` the program; Failed, with the reason, where it does not load."""
-        if self._session is not None and self._source == source and self._feeds < _FEEDS:
+        if self._session is not None and self._source == source:
             return None
         failed: Failed | None = None
         for _ in range(2):  # a crash may come from a signal that was meant for somebody else
@@ -114,7 +112,7 @@ class Worker:
 
     def close(self) -> None:
         """Give the process back."""
-        session, self._session, self._source, self._feeds = self._session, None, None, 0
+        session, self._session, self._source = self._session, None, None
         if session is not None:
             session.__exit__(None, None, None)
 
@@ -158,7 +156,6 @@ class Worker:
             if not self._wanted:
                 return Failed(Fail.CRASHED, "it was stopped")
             self._pid = session.worker_pid
-        self._feeds += 1
         try:
             session.feed_run(source, inputs=inputs, print_callback=output)
         except MontyError as error:
