@@ -131,10 +131,10 @@ def test_a_lesson_is_short_and_has_one_title(page: Path):
 
 
 def test_the_task_files_page_names_every_key():
-    from upcycle.config import Datatune, TaskFile
+    from upcycle.config import Datatune, Generate, TaskFile
 
     page = (ROOT / "docs" / "task-file.md").read_text(encoding="utf-8")
-    for key in (*TaskFile.model_fields, *Datatune.model_fields):
+    for key in (*TaskFile.model_fields, *Datatune.model_fields, *Generate.model_fields):
         assert f"`{key}`" in page, f"{key} is not explained"
 
 
