@@ -51,4 +51,5 @@ def _estimate(choice: Choice, config: BuildConfig) -> str:
     if price is None:
         return "an unknown price"
     usd = config.rows * price.cost(Usage(*_TOKENS_A_ROW)) / 1e6
-    return f"up to about ${max(usd, 0.01):.2f} (a guess before any pilot; most plans ask no model per row)"
+    guess = "every row is written by it" if config.methods.generate else "most plans ask no model per row"
+    return f"up to about ${max(usd, 0.01):.2f} (a guess before any pilot; {guess})"
