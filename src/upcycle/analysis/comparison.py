@@ -72,6 +72,10 @@ async def describe_paths(
         ConfigError: no dataset, the same one twice, a limit below 1, a model that cannot be had.
     """
     told = tell or (lambda text: None)
+    if model is not None:
+        from upcycle.llm.connect import choose
+
+        await choose(model, base_url=base_url)  # a name that cannot be is refused before anything is read
     sets = _named_apart([_read(path, columns, told) for path in ([gold] if gold is not None else []) + list(paths)])
     if rated < 1:
         raise ConfigError(f"the number of rated examples is {rated}; give at least 1")

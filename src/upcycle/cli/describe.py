@@ -7,6 +7,7 @@ of a model unless one is named.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -60,14 +61,15 @@ def _print_table(sets: Sequence[Description], gold: str | None) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", overflow="fold")
+    table.add_column("", no_wrap=True)
     for one in sets:
         table.add_column(one.name + (" (gold)" if one.name == gold else ""), justify="right", overflow="fold")
     for name, cell in _LINES:
         cells = [cell(one) if one.measured else ("0" if name == "examples" else "") for one in sets]
         if any(cells):
             table.add_row(name, *cells)
-    Console(width=None).print(table)
+    # In a file or a pipe nothing has to be folded.
+    Console(width=None if sys.stdout.isatty() else 40 + 40 * len(sets)).print(table)
     for one in sets:
         for note in one.notes:
             print(f"{one.name}: {note}")
