@@ -17,9 +17,14 @@ export class Browser {
     this.list = new List(label, (number, element) => this.fill(number, element), (number, position) => this.choose(number, position));
     this.controls = h("div", { class: "controls" });
     this.status = h("p", { class: "status", role: "status" });
-    this.detail = h("div", { class: "detail-place", "aria-live": "polite" });
+    const step = (by, name, text) => h("button", { type: "button", disabled: true, "aria-label": name, on: { click: () => this.list.select(this.list.chosen + by) } }, text);
+    this.back = step(-1, "Previous row", "‹");
+    this.next = step(1, "Next row", "›");
+    this.place = h("span");
+    this.detail = h("div", { "aria-live": "polite" });
+    const beside = h("div", { class: "detail-place" }, h("div", { class: "stepper" }, this.back, this.place, this.next), this.detail);
     this.element = h("div", { class: "browser" }, this.controls,
-      h("div", { class: "browser-sides" }, h("div", { class: "browser-list" }, this.status, this.list.element), this.detail));
+      h("div", { class: "browser-sides" }, h("div", { class: "browser-list" }, this.status, this.list.element), beside));
   }
 
   get reader() {
@@ -103,7 +108,11 @@ export class Browser {
       this.element.style.setProperty("--rows", found.length);
       if (done) this.list.set(this.ordered(found));
       else this.list.set(found.slice(), -1);
-      if (done && !found.length) this.detail.replaceChildren(h("p", { class: "nothing" }, rows.count ? "No row matches. Take a filter away, or search for less." : "There are no rows."));
+      if (done && !found.length) {
+        this.place.textContent = "";
+        this.back.disabled = this.next.disabled = true;
+        this.detail.replaceChildren(h("p", { class: "nothing" }, rows.count ? "No row matches. Take a filter away, or search for less." : "There are no rows."));
+      }
       return true;
     });
   }
@@ -131,9 +140,11 @@ export class Browser {
     const { rows, dataset } = this.reader, turn = (this.chosen = number);
     const shown = await this.show(dataset, await rows.row(number), this.query, number, this.index, rows);
     if (turn !== this.chosen) return;
-    const step = (by, name, text) => h("button", { type: "button", disabled: !this.list.items[position + by] && this.list.items[position + by] !== 0, "aria-label": name,
-      on: { click: () => { this.list.select(position + by); this.detail.querySelector(`[aria-label="${name}"]`)?.focus(); } } }, text);
-    this.detail.replaceChildren(h("div", { class: "stepper" }, step(-1, "Previous row", "‹"), h("span", null, `${count(position + 1)} of ${count(this.list.items.length)}`), step(1, "Next row", "›")), shown);
+    this.detail.replaceChildren(shown);
+    this.detail.parentElement.scrollTop = 0;
+    this.place.textContent = `${count(position + 1)} of ${count(this.list.items.length)}`;
+    this.back.disabled = position === 0;
+    this.next.disabled = position === this.list.items.length - 1;
   }
 }
 
