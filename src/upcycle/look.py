@@ -166,7 +166,8 @@ def _forget(journal: Journal, kinds: tuple[str, ...]) -> int:
     count = 0
     for _, _, kind, value, _ in list(journal.rows(STAGE, "failed")):
         if kind in kinds:
-            keys = value.get("again") or value["origin"]["calls"]
+            again = value.get("again")
+            keys = value["origin"]["calls"] if again is None else again
             journal.forget_calls([bytes.fromhex(key) for key in keys])
     for kind in kinds:
         count += journal.forget_rows(STAGE, kind=kind, state="failed")

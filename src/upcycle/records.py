@@ -104,7 +104,8 @@ class Dropped:
         stage: where it was dropped ("pilot", "transform", "curation", ...).
         score: how strongly, where the check has a number.
         other: id of what it duplicates or contaminates.
-        again: keys of the calls that a retry asks afresh; other rows of a shared call keep theirs.
+        again: keys of the calls that a retry asks afresh, where they are not all of the origin's: other rows of a
+            shared call keep theirs.
     """
 
     id: str
@@ -116,7 +117,7 @@ class Dropped:
     output: str | None = None
     score: float | None = None
     other: str | None = None
-    again: tuple[str, ...] = ()
+    again: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
