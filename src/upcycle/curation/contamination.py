@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 from upcycle.contract import listed_options, without_options
 from upcycle.curation.check import KEEP, Check
 from upcycle.curation.exact import digest, folded
-from upcycle.curation.paraphrase import Paraphrases, SentenceEncoder
+from upcycle.curation.paraphrase import Paraphrases
 from upcycle.errors import ConfigError, RowKind
 from upcycle.records import Example, Record, Verdict
+from upcycle.sources.encoder import SentenceEncoder, sentence_encoder
 
 TIERS = ("exact", "overlap", "semantic")
 
@@ -63,7 +64,8 @@ def contamination_check(
     Args:
         items: inputs of the gold, with their options.
         tiers: which of `TIERS` to look through.
-        encode: encoder of the third tier; without one that tier finds nothing.
+        encode: encoder of the third tier; None takes the one that is installed. Without any, that tier is off, which
+            `GoldIndex.tiers` and `tiers_in_words` say.
 
     Raises:
         ConfigError: an unknown tier.
@@ -84,7 +86,8 @@ class GoldIndex:
         for tier in tiers:
             if tier not in TIERS:
                 raise ConfigError(f"contamination tier {tier!r} is not there; known tiers: {', '.join(TIERS)}")
-        self.tiers = tuple(tier for tier in TIERS if tier in tiers and (tier != "semantic" or encode is not None))
+        self._encode = (encode or sentence_encoder()) if "semantic" in tiers else None
+        self.tiers = tuple(tier for tier in TIERS if tier in tiers and (tier != "semantic" or self._encode is not None))
         parts = [_parts(text, choices) for text, choices in items]
         self._exact: dict[int, int] = {}
         self._alone: dict[int, int] = {}
@@ -93,9 +96,8 @@ class GoldIndex:
         for number in _own_stems(parts):
             self._alone.setdefault(digest(parts[number].stem), number)
         self._grams = _GramIndex([part.words() for part in parts])
+        self._items = items
         self._paraphrases: Paraphrases | None = None
-        if "semantic" in self.tiers and encode is not None:
-            self._paraphrases = Paraphrases([self._grams.own_text(n) for n in range(len(items))], encode)
 
     def contaminated_example(self, example: Example) -> Verdict:
         """Whether an example repeats a gold item."""
@@ -121,29 +123,54 @@ class GoldIndex:
         words = part.words()
         if "overlap" in self.tiers and (match := self._grams.match(words)):
             return match
-        return self._paraphrase([self._grams.without_common(words)])
+        return self._paraphrase([self._own(_shown(text, choices), words)])
 
     def match_fields(self, fields: Mapping[str, Any]) -> Match | None:
         """The item that a record's fields hold."""
-        texts = [folded(text[:_LONGEST_FIELD]) for text in _texts(fields.values())]
+        texts = [text[:_LONGEST_FIELD] for text in _texts(fields.values())]
+        plain = [folded(text) for text in texts]
         if "exact" in self.tiers:
-            for text in texts:
+            for text in plain:
                 number = self._alone.get(digest(text))
                 if number is not None:
                     return Match("exact", number, 1.0, f"holds the words of gold item {number + 1}")
-        if "overlap" in self.tiers and (match := self._grams.match(" ".join(texts).split())):
+        if "overlap" in self.tiers and (match := self._grams.match(" ".join(plain).split())):
             return match
-        longest = sorted(dict.fromkeys(texts), key=len, reverse=True)[:2]
-        return self._paraphrase([self._grams.without_common(text.split()) for text in longest])
+        longest = sorted(dict(zip(texts, plain, strict=True)).items(), key=lambda pair: -len(pair[1]))[:2]
+        return self._paraphrase([self._own(text, words.split()) for text, words in longest])
+
+    def _own(self, text: str, words: Sequence[str]) -> str:
+        """A text without the task's own wording, which would make all texts of a task alike."""
+        own = self._grams.without_common(words)
+        return text if len(own) == len(words) else " ".join(own or words)
 
     def _paraphrase(self, texts: Sequence[str]) -> Match | None:
-        if self._paraphrases is None:
+        if self._encode is None or not self._items:
             return None
+        if self._paraphrases is None:  # only now, because it costs some milliseconds an item
+            own = [self._own(_shown(*item), _parts(*item).words()) for item in self._items]
+            self._paraphrases = Paraphrases(own, self._encode)
         found = [near for near in self._paraphrases.nearest(texts) if near is not None and near.same]
         if not found:
             return None
         best = max(found, key=lambda near: near.score)
         return Match("semantic", best.item, best.score, f"says in other words what gold item {best.item + 1} says")
+
+
+def tiers_in_words(tiers: Sequence[str] = TIERS) -> str:
+    """What is looked for on this machine, in one sentence for people: never silent about a tier that is off."""
+    looked = {"exact": "the same words", "overlap": "verbatim spans", "semantic": "paraphrases"}
+    encoder = sentence_encoder() if "semantic" in tiers else None
+    on = [looked[tier] for tier in TIERS if tier in tiers and (tier != "semantic" or encoder is not None)]
+    said = f"gold is looked for by {', '.join(on) or 'nothing'}"
+    if "semantic" not in tiers:
+        return f"{said}; not by paraphrases, as asked"
+    if encoder is None:
+        how = "pip install 'upcycle[embed]', then upcycle models fetch minilm"
+        return f"{said}; not by paraphrases, because no encoder is installed ({how})"
+    if encoder.name == "static":
+        return f"{said} by static word vectors, which find few; upcycle models fetch minilm finds most"
+    return f"{said} by MiniLM"
 
 
 class _Parts(NamedTuple):
@@ -158,6 +185,11 @@ def _parts(text: str, choices: Sequence[str] | None) -> _Parts:
     # Options may stand in another order in the gold; everything else must be the same words in the same order.
     options = choices if choices is not None else listed_options(text)
     return _Parts(folded(without_options(text)), tuple(sorted(map(folded, options))))
+
+
+def _shown(text: str, choices: Sequence[str] | None) -> str:
+    options = choices if choices is not None else listed_options(text)
+    return "\n".join((without_options(text), *options))
 
 
 def _own_stems(parts: Sequence[_Parts]) -> Iterator[int]:
@@ -220,20 +252,14 @@ class _GramIndex:
                     best = Match("overlap", number, share, f"{how} gold item {number + 1}")
         return best
 
-    def own_text(self, number: int) -> str:
-        """An item without the task's own wording."""
-        return self.without_common(self._items[number])
-
-    def without_common(self, words: Sequence[str]) -> str:
-        """Words that stand in no n-gram that many gold items share; all of them where none would be left."""
+    def without_common(self, words: Sequence[str]) -> list[str]:
+        """Words that stand in no n-gram that many gold items share."""
         common = self._common[_SHORT_GRAM]
-        if not common:
-            return " ".join(words)
         covered = bytearray(len(words))
-        for place, one in enumerate(_grams(words, _SHORT_GRAM)):
+        for place, one in enumerate(_grams(words, _SHORT_GRAM)) if common else ():
             if one in common:
                 covered[place : place + _SHORT_GRAM] = b"\1" * _SHORT_GRAM
-        return " ".join(word for word, out in zip(words, covered, strict=True) if not out) or " ".join(words)
+        return [word for word, out in zip(words, covered, strict=True) if not out]
 
 
 def _common(items: Sequence[list[str]], size: int) -> set[int]:

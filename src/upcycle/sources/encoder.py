@@ -1,7 +1,8 @@
 """Dense vectors for texts, where an encoder is installed: what lets "film" find "movie".
 
 In: texts. Out: rows of unit length. The decision: static word vectors that lie inside a wheel (`upcycle[embed]`); no
-download, no torch, thousands of texts a second. Without them search is lexical, and says so nowhere but here.
+download, no torch, thousands of texts a second. Without them search is lexical, and says so nowhere but here. Whether
+two sentences say the same needs more: `sentence_encoder` takes MiniLM where its weights were fetched.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from upcycle.llm import weights
+from upcycle.sources.minilm import load_minilm
 
 Encoder = Callable[[Sequence[str]], Any]
 """Texts to a matrix (numpy, float32) with one row of length 1 a text."""
@@ -31,3 +35,23 @@ def installed_encoder() -> Encoder | None:
         return model.embed([text[:2000] or " " for text in texts], norm=True)
 
     return encode
+
+
+class SentenceEncoder(NamedTuple):
+    """An encoder under a name that thresholds are calibrated for: "minilm" or "static"."""
+
+    name: str
+    encode: Encoder
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """A matrix (float32) with one row of length 1 a text."""
+        return self.encode(texts)
+
+
+def sentence_encoder() -> SentenceEncoder | None:
+    """The best encoder of sentences there is: fetched MiniLM, else static word vectors, else None."""
+    model = load_minilm(weights.path("minilm"))
+    if model is not None:
+        return SentenceEncoder("minilm", model)
+    static = installed_encoder()
+    return None if static is None else SentenceEncoder("static", static)

@@ -1,0 +1,112 @@
+"""all-MiniLM-L6-v2 in numpy: a sentence encoder without torch, for the weights `upcycle models fetch minilm` brings.
+
+In: texts. Out: rows of length 1. Six transformer layers (arXiv 2002.10957, 1908.10084) are some thirty lines of
+matrix products, so the library that would run them (865 MB) is not needed for the few thousand texts encoded here;
+about a hundred short texts a second on one core. The vocabulary is read by `tokenizers`, which `upcycle[embed]` brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_LAYERS = 6
+_HEADS = 12
+_LONGEST = 128  # tokens; what the model was trained on
+_BATCH_TOKENS = 4096
+
+
+class MiniLM:
+    """The encoder, loaded; call it with texts.
+
+    Args:
+        folder: where `model.safetensors` and `tokenizer.json` lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors.numpy import load_file
+        from tokenizers import Tokenizer
+
+        self._weights = load_file(folder / "model.safetensors")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(_LONGEST)
+
+    def __call__(self, texts: Sequence[str]) -> Any:
+        """A matrix (float32) with one row of length 1 a text, 384 wide."""
+        import numpy as np
+
+        # One surrogate alone would end the tokenizer's conversion to UTF-8.
+        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(clean)]
+        rows = np.zeros((len(tokens), 384), np.float32)
+        order = sorted(range(len(tokens)), key=lambda number: len(tokens[number]))
+        while order:
+            # Texts of one length travel together; padding would cost more than it saves.
+            size = max(1, _BATCH_TOKENS // len(tokens[order[-1]]))
+            batch, order = order[-size:], order[:-size]
+            rows[batch] = self._encode([tokens[number] for number in batch])
+        return rows
+
+    def _encode(self, tokens: list[list[int]]) -> np.ndarray:
+        import numpy as np
+
+        width = max(map(len, tokens))
+        mask = np.zeros((len(tokens), width), np.float32)
+        ids = np.zeros((len(tokens), width), np.int64)
+        for row, one in enumerate(tokens):
+            ids[row, : len(one)], mask[row, : len(one)] = one, 1
+        weights, stem = self._weights, "embeddings."
+        states = weights[f"{stem}word_embeddings.weight"][ids] + weights[f"{stem}position_embeddings.weight"][:width]
+        states = self._normal(states + weights[f"{stem}token_type_embeddings.weight"][0], f"{stem}LayerNorm")
+        hidden = (mask[:, None, None, :] - 1) * 1e9
+        for layer in range(_LAYERS):
+            states = self._layer(states, hidden, f"encoder.layer.{layer}.")
+        mean = (states * mask[:, :, None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
+        return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+    def _layer(self, states: np.ndarray, hidden: np.ndarray, stem: str) -> np.ndarray:
+        import numpy as np
+
+        texts, width, size = states.shape
+        query, key, value = (
+            self._linear(states, f"{stem}attention.self.{name}").reshape(texts, width, _HEADS, -1).swapaxes(1, 2)
+            for name in ("query", "key", "value")
+        )
+        scores = query @ key.swapaxes(2, 3) / np.float32(np.sqrt(size // _HEADS)) + hidden
+        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        mixed = (shares @ value).swapaxes(1, 2).reshape(texts, width, size)
+        states = self._normal(states + self._linear(mixed, f"{stem}attention.output.dense"),
+                              f"{stem}attention.output.LayerNorm")  # fmt: skip
+        inner = self._linear(states, f"{stem}intermediate.dense")
+        inner *= 0.5 + 0.5 * np.tanh(inner * (0.7978845608 + 0.0356774081 * inner * inner))  # GELU
+        return self._normal(states + self._linear(inner, f"{stem}output.dense"), f"{stem}output.LayerNorm")
+
+    def _linear(self, states: np.ndarray, name: str) -> np.ndarray:
+        # One product of two matrices; a stack of small ones would take three times as long.
+        flat = states.reshape(-1, states.shape[-1]) @ self._weights[f"{name}.weight"].T
+        return (flat + self._weights[f"{name}.bias"]).reshape(*states.shape[:-1], -1)
+
+    def _normal(self, states: np.ndarray, name: str) -> np.ndarray:
+        import numpy as np
+
+        states = states - states.mean(axis=-1, keepdims=True)
+        states /= np.sqrt((states * states).mean(axis=-1, keepdims=True) + 1e-12)
+        return states * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+
+
+@cache
+def load_minilm(folder: Path) -> MiniLM | None:
+    """The encoder in a folder; None where the folder, or a library that reads it, is not there."""
+    if not (folder / "model.safetensors").is_file():
+        return None
+    if find_spec("tokenizers") is None or find_spec("safetensors") is None:
+        return None
+    return MiniLM(folder)
