@@ -87,7 +87,9 @@ def test_a_program_that_does_harm_fails_its_row_by_name(code: str, kind: str, sa
 )
 def test_python_that_cannot_run_is_refused_when_the_plan_is_read(code: str) -> None:
     file = dump_yaml({"source": "s", "steps": [python(code)], "input": "{q}", "output": "{a}"})
-    with pytest.raises(ConfigError, match=r"plan:\d+: steps.0.*: this Python cannot run in the sandbox: "):
+    with pytest.raises(
+        ConfigError, match=r"plan:\d+: steps.0.*: (this Python cannot run in the sandbox: |the code is neither)"
+    ):
         Plan.from_yaml(file)
 
 

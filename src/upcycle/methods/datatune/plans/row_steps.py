@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -172,6 +173,8 @@ class Python(PlanStep):
     @field_validator("code")
     @classmethod
     def _can_run(cls, value: str) -> str:
+        if not _FUNCTION.search(value) and not _is_expression(value):
+            raise ValueError("the code is neither one expression over r nor a function `def f(r): ...`")
         if (wrong := refusal(_program(value), "f")) is not None:
             raise ValueError(f"this Python cannot run in the sandbox: {wrong}")
         return value
@@ -188,8 +191,19 @@ class Python(PlanStep):
         return (self.into,) if isinstance(self.into, str) else self.into
 
 
+_FUNCTION = re.compile(r"^def f\(", re.MULTILINE)
+
+
+def _is_expression(code: str) -> bool:
+    try:
+        ast.parse(f"(\n{code.strip()}\n)", mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def _program(code: str) -> str:
-    if re.search(r"^def f\(", code, re.MULTILINE):
+    if _FUNCTION.search(code):
         return code
     lines = "\n".join(f"    {line}" for line in code.strip().splitlines())
     return f"def f(r):\n    return (\n{lines}\n    )\n"
