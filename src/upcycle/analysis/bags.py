@@ -8,17 +8,20 @@ only one text holds can match nothing and is left out; lengths still count it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from upcycle.analysis.tokens import Interned
 
 if TYPE_CHECKING:
     import numpy as np
 
+_Block: TypeAlias = "tuple[np.ndarray, np.ndarray, np.ndarray]"
+
 _DENSE_SHARE = 1 / 32
 _DENSE_MOST = 512
 _DENSE_BYTES = 64 << 20
-_BLOCK = 4_000_000
+_BLOCK = 1_000_000
 FREQUENT = 128
 """The most frequent tokens: most of a text, and the part whose order decides most pairs."""
 FULL = 255
@@ -92,38 +95,29 @@ def bags(texts: Interned, chosen: np.ndarray) -> Bags:
     """The index of the chosen texts, which must all be different and ordered by length."""
     import numpy as np
 
-    source = np.frombuffer(texts.flat, np.int32) if len(texts.flat) else np.empty(0, np.int32)
-    begins = np.frombuffer(texts.starts, np.int64)
-    lengths = begins[chosen + 1] - begins[chosen]
-    tokens = np.empty(int(lengths.sum()), np.int32)
+    tokens, lengths = _tokens_of(texts, chosen)
     starts = np.concatenate(([0], np.cumsum(lengths)))
-    for place, text in enumerate(chosen.tolist()):
-        tokens[starts[place] : starts[place + 1]] = source[begins[text] : begins[text + 1]]
-    own_rows, own_tokens, own_counts = _pairs(tokens, starts, texts.known)
-    held = np.bincount(own_tokens, minlength=texts.known)
+    blocks = list(_pairs(tokens, starts, texts.known))
+    held = sum((np.bincount(ids, minlength=texts.known) for _, ids, _ in blocks), np.zeros(texts.known, np.int64))
     order = np.argsort(-held, kind="stable")
-    number = np.empty(texts.known, np.int64)
-    number[order] = np.arange(texts.known)
     known = int((held > 1).sum())
-
-    shared = number[tokens] < known
-    flat = number[tokens[shared]].astype(np.uint32)
-    kept = np.concatenate(([0], np.cumsum(shared)))[starts]
-    own = number[own_tokens]
-    common = own < known
-    by_row = np.flatnonzero(common)[np.lexsort((own[common], own_rows[common]))]
-    own_rows, own_tokens, own_counts = own_rows[by_row], own[by_row].astype(np.uint32), own_counts[by_row]
-    own_starts = np.searchsorted(own_rows, np.arange(len(chosen) + 1))
     dense = _dense_tokens(held[order][:known], len(chosen))
-    columns = np.zeros((dense, len(chosen)), np.uint8)
-    small = np.minimum(own_counts, FULL).astype(np.uint8)
-    held_often = own_tokens < dense
-    columns[own_tokens[held_often], own_rows[held_often]] = small[held_often]
-    rare = np.flatnonzero(~held_often)
+    number = np.empty(texts.known, np.uint32)
+    number[order] = np.arange(texts.known)
+    own_rows, own_tokens, own_counts = _renumbered(blocks, number, known)
+
+    flat = number[tokens]
+    del tokens
+    shared = flat < known
+    kept = np.concatenate(([0], np.cumsum(shared, dtype=np.int64)))[starts]
+    flat = flat[shared]
     often = flat < min(FREQUENT, dense)
+    few = np.minimum(own_counts, FULL).astype(np.uint8)
+    held_often = own_tokens < dense
+    columns = np.zeros((dense, len(chosen)), np.uint8)
+    columns[own_tokens[held_often], own_rows[held_often]] = few[held_often]
+    rare = np.flatnonzero(~held_often)
     by_token = rare[np.argsort(own_tokens[rare], kind="stable")]
-    ends = np.searchsorted(own_tokens[by_token], np.arange(known + 1))
-    frequent_starts = np.concatenate(([0], np.cumsum(often)))[kept]
     return Bags(
         lengths=lengths,
         sizes=lengths.astype(np.float32),
@@ -132,14 +126,43 @@ def bags(texts: Interned, chosen: np.ndarray) -> Bags:
         known=known,
         own_tokens=own_tokens,
         own_counts=own_counts,
-        own_starts=own_starts,
+        own_starts=np.searchsorted(own_rows, np.arange(len(chosen) + 1)),
         dense=columns,
         frequent=flat[often].astype(np.uint8),
-        frequent_starts=frequent_starts,
+        frequent_starts=np.concatenate(([0], np.cumsum(often, dtype=np.int64)))[kept],
         rows=own_rows[by_token].astype(np.uint32),
-        counts=small[by_token],
-        ends=ends,
+        counts=few[by_token],
+        ends=np.searchsorted(own_tokens[by_token], np.arange(known + 1)),
     )
+
+
+def _tokens_of(texts: Interned, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of the chosen texts, one text after the other, and how many each has."""
+    import numpy as np
+
+    source = np.frombuffer(texts.flat, np.int32) if len(texts.flat) else np.empty(0, np.int32)
+    begins = np.frombuffer(texts.starts, np.int64)
+    lengths = begins[chosen + 1] - begins[chosen]
+    parts = [source[begin : begin + size] for begin, size in zip(begins[chosen], lengths, strict=True)]
+    return np.concatenate(parts) if parts else source, lengths
+
+
+def _renumbered(blocks: list[_Block], number: np.ndarray, known: int) -> _Block:
+    """The same with the tokens' new numbers and only for those below `known`; `blocks` is used up to save memory."""
+    import numpy as np
+
+    found: list[_Block] = []
+    blocks.reverse()
+    while blocks:
+        rows, ids, counts = blocks.pop()
+        ids = number[ids]
+        some = np.flatnonzero(ids < known)
+        some = some[np.lexsort((ids[some], rows[some]))]
+        found.append((rows[some], ids[some], counts[some]))
+    if not found:
+        return np.empty(0, np.int32), np.empty(0, np.uint32), np.empty(0, np.int32)
+    rows, ids, counts = zip(*found, strict=True)
+    return np.concatenate(rows), np.concatenate(ids), np.concatenate(counts)
 
 
 def _dense_tokens(held: np.ndarray, texts: int) -> int:
@@ -148,19 +171,14 @@ def _dense_tokens(held: np.ndarray, texts: int) -> int:
     return min(frequent, _DENSE_MOST, _DENSE_BYTES // max(1, texts))
 
 
-def _pairs(tokens: np.ndarray, starts: np.ndarray, known: int) -> tuple[Any, Any, Any]:
-    """(text, token, count) of every token a text holds, by text and then by token; in blocks, for flat memory."""
+def _pairs(tokens: np.ndarray, starts: np.ndarray, known: int) -> Iterator[_Block]:
+    """(text, token, count) of every token a text holds, by text; in blocks, so that sorting needs little memory."""
     import numpy as np
 
-    found: list[tuple[Any, Any, Any]] = []
     begin, texts = 0, len(starts) - 1
     while begin < texts:
         end = max(begin + 1, int(np.searchsorted(starts, starts[begin] + _BLOCK, side="right")) - 1)
         rows = np.repeat(np.arange(begin, end), np.diff(starts[begin : end + 1]))
-        keys = rows * known + tokens[starts[begin] : starts[end]]
-        keys, counts = np.unique(keys, return_counts=True)
-        found.append(((keys // known).astype(np.int32), (keys % known).astype(np.int32), counts.astype(np.int32)))
+        keys, counts = np.unique(rows * known + tokens[starts[begin] : starts[end]], return_counts=True)
+        yield (keys // known).astype(np.int32), (keys % known).astype(np.int32), counts.astype(np.int32)
         begin = end
-    empty = np.empty(0, np.int32)
-    rows, ids, counts = zip(*found, strict=True) if found else ((empty,), (empty,), (empty,))
-    return np.concatenate(rows), np.concatenate(ids), np.concatenate(counts)
