@@ -151,6 +151,29 @@ def test_public_is_asked_for(zoo: Path, hub: FakeHub):
         push(zoo, NAME, endpoint=hub.url)
 
 
+def test_what_was_dropped_is_not_published(zoo: Path, hub: FakeHub, tmp_path: Path):
+    (zoo / "report.html").write_text("<title>report</title>")
+    done = push(zoo, NAME, endpoint=hub.url, public=True)
+    files = hub.repos[NAME].files
+    assert sorted(set(files) - {".gitattributes"}) == sorted({*FILES} - {"dropped/train-00000-of-00001.parquet"})
+    card = files["README.md"].content.decode()
+    assert "What was dropped is not published" in card
+    assert "path: dropped/" not in card
+    assert "path: provenance/" in card
+    assert {part.name: part.bytes for part in done.files}["README.md"] == len(card.encode())
+    document = json.loads(files["croissant.json"].content)
+    assert [one["@id"] for one in document["recordSet"]] == ["default/train", "provenance/train"]
+    assert {one["@id"] for one in document["distribution"]} <= set(files)
+    assert b"dropped/" in (zoo / "README.md").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "text"), [("croissant.json", "{"), ("README.md", "---\na: [\n---\n")])
+def test_a_card_that_was_broken_by_hand_is_not_published(zoo: Path, name: str, text: str):
+    (zoo / name).write_text(text)
+    with pytest.raises(ConfigError, match=f"{name} cannot be read"):
+        push(zoo, NAME, public=True, dry_run=True)
+
+
 def test_a_private_repository_stays_private(zoo: Path, hub: FakeHub):
     hub.repo(NAME, private=True)
     assert push(zoo, NAME, endpoint=hub.url, public=True).private
@@ -212,9 +235,7 @@ def test_what_the_hub_refuses_is_one_sentence_without_the_token(
 
 def test_a_card_the_hub_does_not_take_is_refused_in_its_words(zoo: Path, token: str):
     with FakeHub(token=token, licences=frozenset({"mit"})) as hub:
-        with pytest.raises(
-            ProviderError, match=r"refused .*must be one of the known licences, not 'cc-by-4\.0'"
-        ):
+        with pytest.raises(ProviderError, match=r"refused .*must be one of the known licences, not 'cc-by-4\.0'"):
             push(zoo, NAME, endpoint=hub.url)
         assert hub.counts["upload"] == 0
 
@@ -300,8 +321,9 @@ def test_a_run_that_is_being_written_is_left_alone(zoo: Path):
             push(zoo, NAME, dry_run=True)
 
 
-def test_damaged_provenance_is_named(zoo: Path):
-    (zoo / "provenance" / "train-00000-of-00001.parquet").write_bytes(b"not parquet")
+@pytest.mark.parametrize("folder", ["data", "provenance", "dropped"])
+def test_damaged_rows_are_named(zoo: Path, folder: str):
+    (zoo / folder / "train-00000-of-00001.parquet").write_bytes(b"not parquet")
     with pytest.raises(ConfigError, match=r"train-00000-of-00001\.parquet cannot be read"):
         push(zoo, NAME, dry_run=True)
 

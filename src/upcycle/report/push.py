@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from upcycle.config import is_address
 from upcycle.errors import ConfigError, ProviderError, StaleRunError, UpcycleError
 from upcycle.report.licence import NOT_ADVICE, NOT_STATED, LicenceVerdict, judge_licences, licences_of
+from upcycle.report.published import is_withheld, published
 from upcycle.run.folder import is_being_written
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 THE_HUB = "https://huggingface.co"
 _FOLDERS = ("data", "provenance", "dropped")
 _SINGLE = ("README.md", "croissant.json", "report.html")
+_TEXTS = {"README.md", "croissant.json"}
 _NAME = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9_])?", re.ASCII)
 
 
@@ -102,7 +104,7 @@ def push(
         path: a run's folder: `README.md` and `data/*.parquet`, with whatever lies beside them.
         repo: "owner/name", or a name under the account that the token belongs to.
         endpoint: address of the Hub; HF_ENDPOINT, else huggingface.co, where not given.
-        public: let everybody read it.
+        public: let everybody read it; what was dropped and the report then stay here.
         dry_run: find out everything that needs no network, and send nothing.
 
     Raises:
@@ -111,15 +113,16 @@ def push(
         ProviderError: the Hub refused or could not be reached after sending had begun.
     """
     path = Path(path)
-    names = _files(path)
+    names = [name for name in _files(path) if not (public and is_withheld(name))]
     _check_name(repo)
     address = _address(endpoint)
     licence = _licence(path)
     if public and not licence.may_publish:
         raise ConfigError(f"{path} must not be public. {licence.reason} Push it without --public")
-    parts = [Part(name, (path / name).stat().st_size) for name in names]
+    edited = {name: published(name, (path / name).read_bytes()) for name in _TEXTS & {*names}} if public else {}
+    parts = [Part(name, len(edited[name]) if name in edited else (path / name).stat().st_size) for name in names]
     planned = Pushed(repo, f"{address}/datasets/{repo}", not public, parts, licence, dry_run=True)
-    return planned if dry_run else _send(path, planned, address, public=public)
+    return planned if dry_run else _send(path, planned, address, edited, public=public)
 
 
 def _files(path: Path) -> list[str]:
@@ -133,6 +136,8 @@ def _files(path: Path) -> list[str]:
         raise ConfigError(f"{path} holds no rows (no data/*.parquet); give the folder of a run that kept some")
     if not (path / "README.md").is_file():
         raise ConfigError(f"{path} has no README.md, so it is not whole; run the build to its end first")
+    for file in rows:
+        _rows_in(file)
     plans = [*sorted((path / "plans").glob("*.yaml")), *sorted((path / "plans").glob("*.md"))]
     single = [path / name for name in _SINGLE if (path / name).is_file()]
     return [file.relative_to(path).as_posix() for file in [*single, *rows, *plans]]
@@ -163,16 +168,23 @@ def _licence(path: Path) -> LicenceVerdict:
     """The verdict of the rows; of a dataset without provenance, of what its card states."""
     if any((path / "provenance").glob("*.parquet")):
         return judge_licences(licences_of(path))
-    import pyarrow.parquet as pq
-
     from upcycle.sources.card import read_front_matter
 
-    stated = read_front_matter((path / "README.md").read_text(encoding="utf-8")).licence
-    rows = sum(pq.read_metadata(file).num_rows for file in (path / "data").glob("*.parquet"))
-    return judge_licences({stated or NOT_STATED: rows})
+    stated = read_front_matter((path / "README.md").read_text(encoding="utf-8", errors="replace")).licence
+    return judge_licences({stated or NOT_STATED: sum(map(_rows_in, (path / "data").glob("*.parquet")))})
 
 
-def _send(path: Path, planned: Pushed, address: str, *, public: bool) -> Pushed:
+def _rows_in(file: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_metadata(file).num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"{file} cannot be read ({error}); build the run again") from None
+
+
+def _send(path: Path, planned: Pushed, address: str, edited: Mapping[str, bytes], *, public: bool) -> Pushed:
     """The part that needs a network and a token."""
     hub = _hub()
     token = hub.get_token()
@@ -184,7 +196,7 @@ def _send(path: Path, planned: Pushed, address: str, *, public: bool) -> Pushed:
     kept = {part.name for part in planned.files}
     removed = sorted(name for name in _names_in(before) if name not in kept and _is_ours(name))
     with _quiet(), _said(repo, address, token, began=True), ExitStack() as open_files:
-        added = [_addition(path, part.name, address, open_files) for part in planned.files]
+        added = [_addition(path, part.name, edited.get(part.name), address, open_files) for part in planned.files]
         commit = api.create_commit(
             repo,
             [*added, *(hub.CommitOperationDelete(name) for name in removed)],
@@ -231,10 +243,12 @@ def _is_ours(name: str) -> bool:
     return (folder in _FOLDERS and rest.endswith(".parquet")) or (folder == "plans" and rest.endswith((".yaml", ".md")))
 
 
-def _addition(path: Path, name: str, address: str, open_files: ExitStack) -> CommitOperationAdd:
+def _addition(path: Path, name: str, edited: bytes | None, address: str, open_files: ExitStack) -> CommitOperationAdd:
     # huggingface.co takes files by its own protocol; any other server is sent them by plain HTTP (git LFS), which
     # huggingface_hub does with files that are open.
     hub = _hub()
+    if edited is not None:
+        return hub.CommitOperationAdd(name, edited)
     if address == THE_HUB:
         return hub.CommitOperationAdd(name, path / name)
     return hub.CommitOperationAdd(name, open_files.enter_context((path / name).open("rb")))
