@@ -238,6 +238,22 @@ def test_any_dataset_has_a_page_and_rows_that_cannot_be_read_are_named(tmp_path:
     assert (one["kind"], one["kept"], one["skipped"]["count"]) == ("dataset", 1, 1)
 
 
+def test_gold_is_shown_beside_what_came_too_close_and_only_where_it_is_given(tmp_path: Path):
+    question = "How many sides has the figure that is drawn on the third page of the book?"
+    (tmp_path / "gold.jsonl").write_text(json.dumps({"input": question, "output": "five"}) + "\n")
+    made = [{"input": question, "output": "5"}, {"input": "What is the tallest tree of the park?", "output": "an oak"}]
+    (tmp_path / "made.jsonl").write_text("\n".join(map(json.dumps, made)))
+    asked = [UPCYCLE, "curate", "made.jsonl", "--gold", "gold.jsonl", "-o", "curated"]
+    subprocess.run(asked, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    one = data(make_report(tmp_path / "curated").path)["facts"]["datasets"][0]
+    assert (one["kind"], one["kept"], one["named"]) == ("curated", 1, {})
+    assert [drop["kind"] for drop in one["drops"]] == ["contaminated"]
+    assert "contamination" in {check["check"] for check in one["curation"]["checks"]}
+    page = make_report(tmp_path / "curated", gold=tmp_path / "gold.jsonl")
+    one = data(page.path)["facts"]["datasets"][0]
+    assert one["named"] == {"gold 1": {"input": question, "output": "five"}}
+
+
 async def test_several_lie_side_by_side_with_the_same_bins_and_their_own_names(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

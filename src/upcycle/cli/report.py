@@ -18,6 +18,9 @@ def arguments(verb: argparse.ArgumentParser) -> None:
         "--source", metavar="DIR|stdlib", action="append", default=[],
         help="where source records are read from (default: as the run names them); may be repeated",
     )  # fmt: skip
+    verb.add_argument(
+        "--gold", metavar="FILE", help="evaluation items, any dataset: shows them beside the rows that came too close"
+    )
     verb.add_argument("-n", "--rows", type=int, metavar="N", help="most rows on the page (default: 100000)")
 
 
@@ -29,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
         *args.runs,
         out=args.out,
         sources=args.source,
+        gold=args.gold,
         rows=MOST_ROWS if args.rows is None else args.rows,
         tell=None if args.json else console.say,
     )

@@ -65,7 +65,7 @@ def gather(path: Path, *, rows: int, outcome: Mapping[str, Any] | None = None) -
         ConfigError: a journal that cannot be read.
         SourceError: nothing is there, or it is neither a run nor a dataset.
     """
-    is_run = (path / "run.db").is_file()
+    is_run, curation = (path / "run.db").is_file(), _plain_json(path / "curation.json")
     data = _files(path / "data")
     if not is_run and not _is_ours(data):
         return _of_dataset(path, rows)
@@ -73,7 +73,7 @@ def gather(path: Path, *, rows: int, outcome: Mapping[str, Any] | None = None) -
     files = _files(path / "dropped")
     dropped, dropped_total = _dropped(files, rows)
     facts: dict[str, Any] = {
-        "kind": "run" if is_run else "dataset",
+        "kind": "run" if is_run else "curated" if curation else "dataset",
         "task": _plain_yaml(path / "task.yaml"),
         "config": _plain_yaml(path / "config.yaml"),
         "plans": _plans(path),
@@ -86,7 +86,11 @@ def gather(path: Path, *, rows: int, outcome: Mapping[str, Any] | None = None) -
             facts |= _journal(path, outcome)
         except sqlite3.DatabaseError as error:
             raise ConfigError(f"{path / 'run.db'} cannot be read ({error}); is it a run's journal?") from None
-    sources = tuple(facts["config"].get("sources") or ()) or (("stdlib",) if is_run else ())
+    if curation:
+        facts["curation"] = {name: curation.get(name) for name in ("dataset", "read", "checks", "warnings")}
+        facts["unreadable"] = facts.get("unreadable", 0) + (curation.get("unread") or 0)
+    told = facts["config"].get("sources") or ([curation["of"]] if curation.get("of") else [])
+    sources = tuple(told) or (("stdlib",) if is_run else ())
     return Gathered(path, path.resolve().name, kept, parts, kept_total, dropped, dropped_total, facts, sources)
 
 
@@ -358,6 +362,15 @@ def _plain_yaml(path: Path) -> dict[str, Any]:
     try:
         found = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _plain_json(path: Path) -> dict[str, Any]:
+    """The same of JSON."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
         return {}
     return found if isinstance(found, dict) else {}
 

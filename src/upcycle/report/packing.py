@@ -36,7 +36,14 @@ def packed(value: Any) -> str:
 
 
 def dataset(
-    key: str, name: str, one: Gathered, records: SourceRecords, unique: Uniqueness | None, blocks: dict[str, str]
+    key: str,
+    name: str,
+    one: Gathered,
+    records: SourceRecords,
+    blocks: dict[str, str],
+    *,
+    unique: Uniqueness | None = None,
+    gold: Sequence[Example] = (),
 ) -> dict[str, Any]:
     """Facts of one dataset for the page; its rows go into `blocks`, under names that begin with `key`."""
     kept = _pack_rows(f"{key}.kept", [_example(example, records) for example in one.kept], blocks)
@@ -67,9 +74,20 @@ def dataset(
             "input": measured.openings([example.input for example in shown]),
             "output": measured.openings([example.output for example in shown]) if found is None else [],
         },
+        "named": _named(one, gold),
         "uniqueness": {"curve": unique.curve, "note": unique.note} if unique else None,
         "missing": dict(records.missing),
     }
+
+
+def _named(one: Gathered, gold: Sequence[Example]) -> dict[str, dict[str, str]]:
+    """Demonstrations and gold items that dropped rows were too close to, by the names the checks give them."""
+    texts = {f"gold {number}": (item.input, item.output) for number, item in enumerate(gold, 1)}
+    for number, shown in enumerate(one.facts.get("task", {}).get("demonstrations") or (), 1):
+        if isinstance(shown, dict):
+            texts[f"demonstration {number}"] = (str(shown.get("input", "")), str(shown.get("output", "")))
+    wanted = {row.other for row in one.dropped if row.other in texts}
+    return {name: {"input": _cut(texts[name][0]), "output": _cut(texts[name][1])} for name in sorted(wanted)}
 
 
 def _pack_rows(name: str, rows: Sequence[dict[str, Any]], blocks: dict[str, str]) -> dict[str, int]:

@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 
 import upcycle
 from upcycle.errors import ConfigError
-from upcycle.records import Origin
+from upcycle.records import Example, Origin
 from upcycle.report import likeness, measured, packing
 from upcycle.report.gathered import Gathered, gather
 from upcycle.report.source_records import SourceRecords, read_again
 from upcycle.run import write_text
+from upcycle.sources.examples import read_examples
 from upcycle.sources.source import Source
 
 PAGE = "report.html"
@@ -59,6 +60,7 @@ def make_report(
     *runs: str | Path,
     out: str | Path | None = None,
     sources: Sequence[str] = (),
+    gold: str | Path | None = None,
     rows: int = MOST_ROWS,
     tell: Callable[[str], None] | None = None,
 ) -> Page:
@@ -68,6 +70,8 @@ def make_report(
         out: the file; where not given, `report.html` in the run's folder, `NAME-report.html` here for a dataset that
             is no run, `comparison.html` here for several.
         sources: where the source records are read from; where not given, as the run's own settings name them.
+        gold: the evaluation items rows were kept away from, any dataset, to show what came too close to which; only
+            these items go into the page.
         rows: most examples (and most dropped rows) on the page, all datasets together.
         tell: is told what is being done, since much of it may take a minute.
 
@@ -85,10 +89,11 @@ def make_report(
     tell(f"reading    {', '.join(map(str, paths))}")
     gathered = [gather(path, rows=each) for path in paths]
     records = [read_again(_origins(one), sources or one.sources, near=one.path) for one in gathered]
+    items = read_examples(gold).examples if gold is not None else ()
     tell(f"comparing  {sum(len(one.kept) for one in gathered):,} examples with each other")
     alike = _alike(gathered)
     tell(f"writing    {target}")
-    return _write(target, gathered, records, alike)
+    return _write(target, gathered, records, alike, items)
 
 
 def write_page(path: Path, *, sources: Sequence[Source], outcome: Mapping[str, Any]) -> Page:
@@ -133,8 +138,9 @@ def _target(paths: Sequence[Path], out: str | Path | None) -> Path:
         return target
     if len(paths) > 1:
         return Path("comparison.html")
-    # Into a run's own folder, but not into somebody else's dataset.
-    return paths[0] / PAGE if (paths[0] / "run.db").is_file() else Path(f"{paths[0].resolve().stem}-{PAGE}")
+    # Into a folder we made, but not into somebody else's dataset.
+    ours = any((paths[0] / name).is_file() for name in ("run.db", "curation.json"))
+    return paths[0] / PAGE if ours else Path(f"{paths[0].resolve().stem}-{PAGE}")
 
 
 def _origins(one: Gathered) -> Iterator[Origin]:
@@ -143,13 +149,18 @@ def _origins(one: Gathered) -> Iterator[Origin]:
 
 
 def _write(
-    target: Path, gathered: Sequence[Gathered], records: Sequence[SourceRecords], alike: _Alike | None = None
+    target: Path,
+    gathered: Sequence[Gathered],
+    records: Sequence[SourceRecords],
+    alike: _Alike | None = None,
+    gold: Sequence[Example] = (),
 ) -> Page:
     blocks: dict[str, str] = {}
-    unique = alike.unique if alike else [None] * len(gathered)
     datasets = [
-        packing.dataset(f"d{number}", name, one, found, near, blocks)
-        for number, (name, one, found, near) in enumerate(zip(_names(gathered), gathered, records, unique, strict=True))
+        packing.dataset(
+            f"d{number}", name, one, found, blocks, unique=alike.unique[number] if alike else None, gold=gold
+        )
+        for number, (name, one, found) in enumerate(zip(_names(gathered), gathered, records, strict=True))
     ]
     facts = {
         "version": upcycle.__version__,

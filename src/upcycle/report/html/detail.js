@@ -20,25 +20,25 @@ export function example(row, dataset, query) {
 export function drop(row, dataset, query, other) {
   const made = row.input !== undefined || row.output !== undefined;
   return h("article", { class: "detail" },
-    verdict(row, query),
+    verdict(row, query, other),
     h("div", { class: "sides" },
       h("section", { "aria-label": "Dropped" },
         h("h4", null, made ? "What was dropped" : "Nothing was made"),
         made ? [part("input", row.input ?? "", query), part("output", row.output ?? "", query, "output")]
           : h("p", { class: "quiet" }, "The record was left out before an example came of it.")),
       other ? h("section", { "aria-label": "The row it repeats" },
-        h("h4", null, "What it repeats"), part("input", other.input, query), part("output", other.output, query, "output")) : null,
+        h("h4", null, "What it repeats", row.other && !other.id ? h("span", { class: "quiet" }, ` ${row.other}`) : null), part("input", other.input, query), part("output", other.output, query, "output")) : null,
       other && made ? null : record(row, dataset, query)),
     other && made ? h("details", { class: "numbers" }, h("summary", null, "Its source record"), record(row, dataset, query)) : null,
     origin(row, dataset));
 }
 
-function verdict(row, query) {
+function verdict(row, query, other) {
   return h("div", { class: "verdict" },
     h("span", { class: "tag" }, row.kind),
     h("span", { class: "verdict-reason", dir: "auto" }, ...marked(row.reason, query)),
     row.score !== undefined ? h("span", { class: "quiet" }, `score ${Number(row.score).toFixed(3)}`) : null,
-    row.other ? h("span", { class: "quiet" }, `of ${row.other}`) : null);
+    row.other && !other ? h("span", { class: "quiet" }, `of ${row.other}`) : null);
 }
 
 export function part(name, text, query, kind = "") {

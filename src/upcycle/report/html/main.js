@@ -23,7 +23,7 @@ async function open() {
   const examples = new Browser("examples", readers.map(({ dataset, kept }) => ({ dataset, rows: kept })), (dataset, row, query) => example(row, dataset, query));
   const drops = new Browser("dropped rows", readers.map(({ dataset, dropped }) => ({ dataset, rows: dropped })), async (dataset, row, query, number, index) => {
     const other = index.other[number];
-    return drop(row, dataset, query, other >= 0 ? await readers.find((one) => one.dataset === dataset).kept.row(other) : null);
+    return drop(row, dataset, query, other >= 0 ? await readers.find((one) => one.dataset === dataset).kept.row(other) : dataset.named[row.other]);
   });
   const page = { facts, datasets, examples, drops, readers, calls: h("div") };
   const parts = chapters(page);
@@ -39,27 +39,27 @@ async function open() {
   document.addEventListener("keydown", (event) => slash(event, examples));
   await Promise.all([examples.open(), drops.open(), pairs(page)]);
   if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
-  document.documentElement.dataset.ready = "yes";
+  document.documentElement.dataset.ready = performance.now().toFixed(0);
 }
 
 function chapters(page) {
   const { datasets, examples, drops } = page;
   const some = datasets.some((dataset) => dataset.rows.kept.count);
-  const runs = datasets.some((dataset) => dataset.kind === "run");
+  const runs = datasets.some((dataset) => dataset.kind === "run"), past = datasets.some((dataset) => dataset.kind !== "dataset");
   const dropped = datasets.some((dataset) => dataset.rows.dropped.count);
   return [
-    { id: "funnel", name: "From candidates to kept", short: "Funnel", about: "Every record that was tried, and where it went.", content: funnel(page), runs: true },
+    { id: "funnel", name: "From candidates to kept", short: "Funnel", about: "Every record that was tried, and where it went.", content: funnel(page), past: true },
     { id: "cost", name: "Cost", about: "What was spent, by stage and by source.", content: cost(page), runs: true },
     { id: "plans", name: "Sources and plans", short: "Plans", about: "How the records of each source become examples.", content: plans(page), runs: true },
     { id: "examples", name: "Examples", about: "Each beside the record it was made of. / searches, arrow keys go through the list.", content: some ? examples.element : nothing("No examples", "Nothing was kept.") },
-    { id: "dropped", name: "Dropped rows", short: "Dropped", about: "Why each is not in the dataset.", content: dropped ? drops.element : nothing("No dropped rows", "Nothing was dropped, or it is not written down."), runs: true },
+    { id: "dropped", name: "Dropped rows", short: "Dropped", about: "Why each is not in the dataset.", content: dropped ? drops.element : nothing("No dropped rows", "Nothing was dropped, or it is not written down."), past: true },
     { id: "pairs", name: "Close calls", about: "What was taken for a copy, and what nearly was.", content: page.calls },
     { id: "shape", name: "Lengths, labels, options", short: "Shape", content: shape(page) },
     { id: "unique", name: "Uniqueness", content: uniqueness(page) },
     { id: "difficulty", name: "Difficulty", content: difficulty(page) },
     { id: "map", name: "Map", about: "Examples placed so that alike ones lie together.", content: later((place) => coverage(page, place), page.facts.mapped) },
     { id: "licences", name: "Licences", content: licenceTable(page) },
-  ].filter((part) => runs || !part.runs);
+  ].filter((part) => (runs || !part.runs) && (past || !part.past));
 }
 
 /** A part that is made when it comes near the window; a tall one holds its place until then. */

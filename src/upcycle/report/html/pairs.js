@@ -44,7 +44,7 @@ export function viewer(reader, all) {
     on.disabled = start + PAGE >= set.pairs.length;
     status.textContent = `${count(start + 1)}–${count(Math.min(start + PAGE, set.pairs.length))} of ${count(set.pairs.length)}`;
     const shown = set.pairs.slice(start, start + PAGE);
-    place.replaceChildren(...await Promise.all(shown.map(async ({ score, left, right }) => pair(score, await read(left), right && (await read(right))))));
+    place.replaceChildren(...await Promise.all(shown.map(async ({ score, left, right }) => pair(score, await read(left), right && (await read(right)), dataset))));
   }
   draw();
   return h("div", null,
@@ -52,10 +52,11 @@ export function viewer(reader, all) {
       (value) => { set = filled[Number(value)]; start = 0; draw(); }) : h("strong", null, set.name), h("div", { class: "stepper" }, back, status, on)), about, place);
 }
 
-function pair(score, left, right) {
+function pair(score, left, kept, dataset) {
+  const right = kept ?? dataset.named[left.other];
   const whole = (row) => [row.input, row.output].filter((text) => text !== undefined).join("\n→ ");
-  const texts = right ? compared(whole(left), whole(right)) : [h("div", { class: "text", dir: "auto" }, whole(left)), h("p", { class: "quiet" }, left.other ? `${left.other}, whose text is not in the run` : "The other row is not on this page.")];
+  const texts = right ? compared(whole(left), whole(right)) : [h("div", { class: "text", dir: "auto" }, whole(left)), h("p", { class: "quiet" }, /^gold /.test(left.other ?? "") ? [`Repeats ${left.other}, whose text is not in the run: `, h("code", null, `upcycle report ${dataset.name} --gold FILE`), " shows it."] : "The other row is not on this page.")];
   return h("article", { class: "pair" },
     h("p", { class: "pair-head" }, h("span", { class: "score" }, score === null || score === undefined ? "–" : score.toFixed(3)), h("span", { dir: "auto" }, left.reason ?? "both kept")),
-    h("div", { class: "sides" }, texts.map((text, side) => h("section", null, h("h4", null, side ? (right ? "kept" : "other") : (left.kind ? "dropped" : "kept")), text))));
+    h("div", { class: "sides" }, texts.map((text, side) => h("section", null, h("h4", null, side ? (kept ? "kept" : (left.other ?? "other")) : (left.kind ? "dropped" : "kept")), text))));
 }

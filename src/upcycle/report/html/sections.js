@@ -30,7 +30,7 @@ export function heading({ datasets }) {
   if (datasets.length > 1) {
     return [h("p", { class: "kicker" }, "Comparison"), h("h1", null, datasets.map((dataset) => dataset.name).join(" · ")), h("p", { class: "lead" }, `${plural(datasets.length, "dataset")} side by side.`)];
   }
-  return [h("p", { class: "kicker" }, first.kind === "run" ? "Run" : "Dataset"), h("h1", null, first.task.name ?? first.name),
+  return [h("p", { class: "kicker" }, { run: "Run", curated: "Curated dataset", dataset: "Dataset" }[first.kind]), h("h1", null, first.task.name ?? first.name),
     first.task.instruction ? h("p", { class: "lead", dir: "auto" }, first.task.instruction) : null,
     outcome(first), made(first)];
 }
@@ -59,7 +59,7 @@ export function figures({ datasets }) {
   const made = datasets.some((dataset) => dataset.kind === "run");
   const lines = [
     ["examples", (d) => count(d.kept), (d) => (d.wanted && d.wanted !== d.kept ? `of ${count(d.wanted)} asked for` : Object.keys(d.splits).length > 1 ? Object.entries(d.splits).map(([name, rows]) => `${name} ${count(rows)}`).join(", ") : "")],
-    made && ["kept", (d) => (d.kind === "run" ? share(d.kept, candidates(d)) : "–"), (d) => (d.kind === "run" ? `of ${plural(candidates(d), "record")} tried` : "not written down")],
+    datasets.some((d) => d.kind !== "dataset") && ["kept", (d) => (d.kind !== "dataset" ? share(d.kept, candidates(d)) : "–"), (d) => (d.kind !== "dataset" ? `of ${plural(candidates(d), "record")} tried` : "not written down")],
     made && ["cost", (d) => (d.kind === "run" ? dollars(spent(d)) : "–"), (d) => (d.kind !== "run" ? "not written down" : calls(d) ? `${plural(calls(d), "call")}, ${count(tokens(d))} tokens` : "no model was asked")],
     datasets.some(calls) && ["cost per example", (d) => (d.kept && d.kind === "run" ? dollars(spent(d) / d.kept) : "–"), () => ""],
     ["sources", (d) => count(sources(d).length), (d) => sources(d).slice(0, 3).join(", ") + (sources(d).length > 3 ? ` and ${sources(d).length - 3} more` : "")],
@@ -74,14 +74,14 @@ export function figures({ datasets }) {
     h("div", null, h("dt", null, name), h("dd", null, value(datasets[0])), h("dd", { class: "quiet" }, note(datasets[0])))));
 }
 
-const ORDER = ["skipped", "unparseable", "api-transient", "api-fatal", "contract", "language", "duplicate", "contaminated"];
+const ORDER = ["skipped", "program", "unparseable", "api-transient", "api-fatal", "licence", "contract", "language", "duplicate", "contaminated", "artefact", "judged", "unanswered", "balance"];
 
 export function funnel({ datasets, drops }) {
   return beside(datasets, (dataset, at) => {
     const all = candidates(dataset);
     if (!all) return nothing("Nothing was tried", "No record was turned into an example yet.");
     if (!dataset.drops?.length && !dataset.unreadable) {
-      return dataset.kind === "run" ? nothing("Nothing was dropped", all === 1 ? "The one record became an example." : `All ${count(all)} records became examples.`)
+      return dataset.kind !== "dataset" ? nothing("Nothing was dropped", all === 1 ? "The one record became an example." : `All ${count(all)} records became examples.`)
         : nothing("A dataset without its past", "What was tried and dropped on the way to it is not written down here.");
     }
     const steps = [...dataset.drops].sort((a, b) => rank(a.kind) - rank(b.kind));
@@ -90,8 +90,15 @@ export function funnel({ datasets, drops }) {
     if (dataset.unreadable) rows.push(step("unreadable", (left -= dataset.unreadable), dataset.unreadable, all, null));
     for (const drop of steps) rows.push(step(drop.kind, (left -= drop.count), drop.count, all, reasons(drop, (reason) => drops.only(at, { kind: drop.kind, reason }))));
     rows.push(h("li", { class: "funnel-row kept" }, h("span", { class: "funnel-name" }, "kept"), track(dataset.kept, 0, all), h("span", { class: "funnel-note" }, `${count(dataset.kept)}, ${share(dataset.kept, all)}`)));
-    return h("ol", { class: "funnel" }, rows);
+    return h("div", null, h("ol", { class: "funnel" }, rows), checks(dataset));
   });
+}
+
+/** What `upcycle curate` did, check by check. */
+function checks({ curation }) {
+  if (!curation?.checks?.length) return null;
+  return h("div", { class: "checks" }, table(["check", "looked at", "dropped", "note"], curation.checks.map((one) => [one.check, count(one.read), count(one.dropped), one.note]), { caption: "Check by check", numbers: [1, 2] }),
+    (curation.warnings ?? []).map((text) => h("p", { class: "warning" }, text)));
 }
 
 const rank = (kind) => (ORDER.indexOf(kind) + 1 || ORDER.length + 1);
