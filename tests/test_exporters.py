@@ -278,6 +278,7 @@ def lines_of(run: Path, out: Path, **settings: Any) -> list[dict[str, Any]]:
 
 def test_one_split_is_written_where_one_is_named(zoo: Path, tmp_path: Path):
     assert export(zoo, "trl", tmp_path / "out", split="test").rows == {"test": 4}
+    assert export(f"{zoo}:test", "lm-eval", tmp_path / "named").rows == {"test": 4}
     with pytest.raises(SourceError, match="no split 'validation'; it has train, test"):
         export(zoo, "trl", tmp_path / "other", split="validation")
 
@@ -326,8 +327,9 @@ def test_what_cannot_be_exported_is_one_sentence_and_leaves_nothing(
 def test_a_run_that_is_being_written_is_left_alone(zoo: Path, tmp_path: Path):
     with (zoo / "run.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(StaleRunError, match="still being written; export it when the build is done"):
-            export(zoo, "trl", tmp_path / "out")
+        for path in (zoo, f"{zoo}:train"):
+            with pytest.raises(StaleRunError, match="still being written; export it when the build is done"):
+                export(path, "trl", tmp_path / "out")
     assert export(zoo, "trl", tmp_path / "out").rows["train"] == 16
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 HELP = "put a run's dataset on a Hub"
 
@@ -19,6 +20,10 @@ def run(args: argparse.Namespace) -> int:
     from upcycle.cli import console
     from upcycle.report.push import push
 
+    if sys.stderr.isatty() and not args.dry_run:
+        planned = push(args.run_dir, args.repo, endpoint=args.endpoint, public=args.public, dry_run=True)
+        size = sum(part.bytes for part in planned.files)
+        console.say(f"sending    {len(planned.files)} files, {size / 1e6:,.1f} MB, to {planned.url}")
     pushed = push(args.run_dir, args.repo, endpoint=args.endpoint, public=args.public, dry_run=args.dry_run)
     if args.json:
         console.print_object(pushed.facts())

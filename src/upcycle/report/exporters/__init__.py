@@ -125,11 +125,17 @@ def export(
 
 def _opened(path: str | Path, split: str | None, columns: Columns | None) -> tuple[OpenExamples, tuple[str, ...], str]:
     """The dataset, the splits to write, and a name for files."""
-    if is_being_written(Path(path)):
+    if is_being_written(_folder(path)):
         raise StaleRunError(f"{path} is still being written; export it when the build is done")
     found = open_examples(path, columns=columns)
     _, named = found.named(split)
     return found, (named,) if named else found.splits, slug(found.name)
+
+
+def _folder(path: str | Path) -> Path:
+    """The folder or file itself, where a split was named with it (`PATH:SPLIT`)."""
+    whole = Path(path).expanduser()
+    return whole if whole.exists() else Path(str(path).rpartition(":")[0] or path).expanduser()
 
 
 def _instruction(found: OpenExamples, wanted: bool | str) -> str | None:
@@ -186,7 +192,7 @@ def _task(path: str | Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        task = yaml.safe_load((Path(path) / "task.yaml").read_text(encoding="utf-8"))
+        task = yaml.safe_load((_folder(path) / "task.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return task if isinstance(task, dict) else {}

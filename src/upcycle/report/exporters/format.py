@@ -18,7 +18,7 @@ from upcycle.records import Example
 from upcycle.report.exporters.template import Template
 
 Kind = Literal["jsonl", "json", "csv"]
-MOST_LABELS = 20
+MOST_LABELS = 200
 """Outputs that differ in no more ways than this may be a closed set."""
 
 
