@@ -223,6 +223,12 @@ def test_lm_eval_takes_a_closed_set_of_outputs_as_choices(tmp_path: Path):
     assert len(done.warnings) == 2
 
 
+def test_lm_eval_does_not_take_sums_for_labels(tmp_path: Path):
+    rows = [{"input": f"What is {n % 20} and {n % 20}?", "output": str(2 * (n % 20))} for n in range(400)]
+    export(write_rows(tmp_path / "sums.jsonl", rows), "lm-eval", tmp_path / "out")
+    assert task_of(tmp_path / "out")["output_type"] == "generate_until"
+
+
 def test_lm_eval_writes_and_compares_where_outputs_are_free(tmp_path: Path):
     rows = [{"input": f"Say {n}", "output": f"It is {n}."} for n in range(40)]
     export(write_rows(tmp_path / "free.jsonl", rows), "lm-eval", tmp_path / "out")

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from upcycle.contract import listed_options
+from upcycle.contract import is_number, listed_options
 from upcycle.records import Example
 from upcycle.report.exporters.format import Beside, Format
 from upcycle.report.exporters.template import Template
 from upcycle.yamlfile import dump_yaml
 
+_REPEATS = 10  # times an output occurs on average in a closed set
+_MOST_NUMBERS = 10
 _CHARS_PER_TOKEN = 2  # cautious: code and languages other than English have shorter tokens
 
 
@@ -117,7 +119,9 @@ def _options(beside: Beside) -> list[str] | None:
         return named if outputs is not None and outputs <= set(named) else None
     if outputs is None or contract.get("kind") in ("number", "code", "span"):
         return None
-    return sorted(outputs) if len(outputs) > 1 and beside.seen.total >= 10 * len(outputs) else None
+    if len(outputs) > _MOST_NUMBERS and all(map(is_number, outputs)):
+        return None  # results that happen to repeat, not grades
+    return sorted(outputs) if len(outputs) > 1 and beside.seen.total >= _REPEATS * len(outputs) else None
 
 
 def _warn(beside: Beside) -> Iterable[str]:
