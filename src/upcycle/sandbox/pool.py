@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
@@ -33,6 +33,8 @@ _BATCH_BYTES = 4_000_000
 _KNOWN = 64  # programs whose check is remembered
 _GUILTY, _GUILTY_SHARE = 4, 0.01  # rows that may cost seconds: so many, and this share where there are many rows
 _START_SECONDS, _ROW_SECONDS = 30.0, 0.01  # and what all rows together may cost
+
+_GLANCE = 0.1  # seconds between looks at whether somebody pressed Ctrl-C
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -114,23 +116,20 @@ class Sandbox:
         if isinstance(source, Failed):
             return source.reason
         with self._calling(_Call()) as call:
-            refused = self._submit(self._load, call, source).result()
+            refused = _result(self._submit(self._load, call, source))
         return refused.reason if refused is not None else None
 
     def close(self) -> None:
         """End all workers, also those at work."""
         with self._lock:
-            self._closed = True
-            threads, self._threads = self._threads, None
-            pool, self._pool = self._pool, None
+            first, self._closed = not self._closed, True
         for call in list(self._calls):
             call.stop()
-        if threads is not None:
-            threads.shutdown(wait=True, cancel_futures=True)
-        for worker in self._workers:
-            worker.close()
-        if pool is not None:
-            pool.__exit__(None, None, None)
+        if first and self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+            for worker in self._workers:
+                worker.close()
+            self._pool.__exit__(None, None, None)
 
     def _run(self, call: _Call, code: str, rows: Sequence[Mapping[str, Any]], name: str) -> list[Outcome]:
         if not rows:
@@ -143,9 +142,9 @@ class Sandbox:
         with self._calling(call):
             for start, lines in _batches(rows, self._count):
                 pending.append(self._submit(self._batch, call, source, start, lines))
-                if len(pending) > self._count and not tally.add(pending.popleft().result()):
+                if len(pending) > self._count and not tally.add(_result(pending.popleft())):
                     return tally.outcomes()
-            while pending and tally.add(pending.popleft().result()):
+            while pending and tally.add(_result(pending.popleft())):
                 pass
         return tally.outcomes()
 
@@ -298,6 +297,13 @@ class _Tally:
         if self._rest is not None:
             self._known += [self._rest] * (self._wanted - len(self._known))
         return self._known
+
+
+def _result(future: Future[T]) -> T:
+    # A signal may be delivered to another thread; a main thread that waits without end would not see the Ctrl-C.
+    while not future.done():
+        wait([future], timeout=_GLANCE)
+    return future.result()
 
 
 def _given_up(guilty: int, seconds: float, rows: int) -> bool:
