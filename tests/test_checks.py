@@ -6,8 +6,10 @@ from upcycle.curation.checks import checks_for
 from upcycle.curation.contamination import contamination_check
 from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check
-from upcycle.curation.language import language_check
+from upcycle.curation.language import language_check, languages_in, languages_of
+from upcycle.curation.licence import licence_check
 from upcycle.records import Example, Origin
+from upcycle.sources.licences import Policy
 from upcycle.task import Demonstration, Gold, make_task
 
 LONG = "A train leaves the station at nine in the morning and travels for three hours at sixty miles per hour before it"
@@ -27,6 +29,25 @@ def test_a_copied_demonstration_is_dropped_whatever_its_case_and_spacing():
 
 def test_a_short_input_inside_a_demonstration_is_no_copy():
     assert demonstration_check(["What is two plus two?"])(example("two")).keep
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ("A train leaves the station at nine and travels for three hours at 60 miles per hour.", 1.0),
+        ("The train is leaving the station at nine, and travelled for three hours at 60 miles per hour!", 0.914),
+        ("A train leaves the station at nine and travels for three hours at 70 miles per hour.", None),
+        ("A ship leaves the station at nine and travels for three hours at 60 miles per hour.", None),
+        ("A train never leaves the station at nine and travels for three hours at 60 miles per hour.", None),
+        ("At nine.", None),
+    ],
+)
+def test_a_near_copy_of_a_demonstration_is_dropped_and_another_example_of_its_template_is_not(
+    text: str, score: float | None
+):
+    shown = "A train leaves the station at nine and travels for three hours at 60 miles per hour."
+    check = demonstration_check([shown])
+    assert check(example(text)).score == score
 
 
 @pytest.mark.parametrize(
@@ -79,6 +100,64 @@ def test_a_repeated_example_is_dropped_once_it_was_kept():
 )
 def test_rows_surely_in_another_language_are_dropped(text: str, keep: bool):
     assert language_check("en")(example(text)).keep is keep
+
+
+def test_an_output_in_another_language_than_the_input_is_right_where_the_demonstrations_say_so():
+    shown = [
+        Demonstration(
+            input="The old man went over the bridge and met her.", output="Der alte Mann ging über die Brücke."
+        ),
+        Demonstration(
+            input="The children were playing in the garden.", output="Die Kinder spielten mit dem Hund im Garten."
+        ),
+    ]
+    wanted = languages_of("en", shown)
+    assert (wanted.input, wanted.output) == ("en", "de")
+    german = "Der Zug kam am Abend in die Stadt, und alle Leute warteten schon lange auf dem Bahnhof, um ihn zu sehen."
+    english = "The train came into the town in the evening, and all the people had been waiting there to see it arrive."
+    check = language_check(wanted)
+    assert check(example(english, german)).keep
+    assert check(example(english, english)).reason == "the output is in en, not de"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "keep"),
+    [
+        ("en", "The film was очень хороший и интересный, see it.", False),
+        ("en", "The word Привет is a greeting that everybody in the whole town has used since then.", True),
+        ("ru", "The patient has had a strong headache since the morning.", False),
+        ("ru", "У пациента с утра сильная головная боль, МРТ и CT в норме.", True),
+        ("zh", "今天天气很好，我们去公园散步。", True),
+        ("zh", "Сегодня хорошая погода, мы идём гулять в парк.", False),
+        ("en", "😀😀😀😀😀😀😀😀", True),
+        ("ar", "ذهب الرجل إلى السوق واشترى الخبز", True),
+    ],
+)
+def test_texts_of_other_scripts_are_told_apart(language: str, text: str, keep: bool):
+    assert language_check(language)(example(text)).keep is keep
+
+
+def test_the_language_of_a_set_is_what_nearly_all_of_it_is_in():
+    english = [example("The people of the town had been waiting there for a long time when it came.", "x")] * 97
+    german = [example("Die Leute der Stadt hatten schon lange dort gewartet, als er endlich am Abend ankam.", "x")]
+    assert languages_in(english + german).input == "en"
+    assert languages_in(english + german * 40).input is None
+    assert languages_in([]).input is None
+
+
+@pytest.mark.parametrize(
+    ("licences", "policy", "keep"),
+    [
+        (("mit",), "permissive", True),
+        (("mit", "cc-by-nc-4.0"), "permissive", False),
+        ((), "permissive", False),
+        ((), "any", True),
+    ],
+)
+def test_a_licence_that_was_not_asked_for_keeps_an_example_out(licences: tuple[str, ...], policy: Policy, keep: bool):
+    one = Example("1", "a", "b", Origin("test", "src", licences=licences))
+    assert licence_check(policy)(one).keep is keep
+    assert licence_check(policy)(Example("1", "a", "b", Origin("generate"))).keep
 
 
 def test_the_first_check_that_drops_decides():

@@ -47,6 +47,8 @@ async def curate_dataset(
         ConfigError, SourceError: nothing began, nothing was written.
     """
     checks = checks_of(check, settings)
+    if checks.asks and model == "none":
+        raise ConfigError("the checks judge and answerable ask a model; name one with --model")
     config = model_config(model, settings)
     found = read_examples(Path(dataset), columns=columns)
     known = None if gold is None else [(one.input, one.choices) for one in read_examples(Path(gold)).examples]

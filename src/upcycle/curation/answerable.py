@@ -98,7 +98,7 @@ async def answerable(
             )  # fmt: skip
 
         async for example, answer in asked_together(left, model, request, batch=batch, at_once=at_once):
-            calls.update(answer.calls)
+            calls.update(filter(None, answer.calls))
             tokens, cost = tokens + answer.tokens, cost + answer.cost_micro
             if answer.error is not None:
                 unread[example.id] = str(answer.error)

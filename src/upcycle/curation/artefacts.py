@@ -34,6 +34,7 @@ _FOLDS = 5
 _LEAST = 3  # words of fewer texts only help to recognise single rows
 _MOST_PROBED = 20_000  # rows; a probe of more says the same and takes longer
 _MOST_PROBED_LABELS = 20
+_ENOUGH = 100  # rows; in fewer, what repeats may be chance
 _MEMORABLE = 0.05  # share of rows from which on one opening is worth naming
 WHOLE = "input"
 OPTIONS = "options"
@@ -119,11 +120,11 @@ class Artefacts:
         for habit in self.habits:
             if habit.quoted > 0.1 * habit.rows:
                 found.append(f"{habit.quoted:,} of {habit.rows:,} rows begin the {habit.part} with a quotation mark")
-            if habit.rows >= 20 and habit.opening_rows > _MEMORABLE * habit.rows:
+            if habit.rows >= _ENOUGH and habit.opening_rows > _MEMORABLE * habit.rows:
                 share = habit.opening_rows / habit.rows
                 found.append(f"{share:.1%} of rows begin the {habit.part} with {habit.opening!r}")
             shares = list(habit.negated.values())
-            apart = max(shares) - min(shares) if 1 < len(shares) <= 5 and habit.rows >= 100 else 0
+            apart = max(shares) - min(shares) if 1 < len(shares) <= 5 and habit.rows >= _ENOUGH else 0
             if apart > 0.05 and max(shares) > 2 * min(shares):
                 told = ", ".join(f"{label} {share:.1%}" for label, share in habit.negated.items())
                 found.append(f"negation in the {habit.part} goes with the label: {told}")

@@ -1,7 +1,7 @@
 """Copies of demonstrations: what is shown in every prompt must not come back as a row of the dataset.
 
 Whole inputs are compared, never parts: a short input that occurs inside a demonstration is no copy. A near-copy has
-the same numbers and nearly the same words; the same sentence with other numbers is another problem, and stays.
+nearly the same words; where a number, a negation or a name was exchanged it is another example, and stays.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from upcycle.records import Example, Verdict
 _NEAR = 0.9  # share of common words from which on an input is a near-copy
 _ENOUGH_WORDS = 8  # in fewer words one of them can change everything
 _MOST_CHANGED = 8  # a long shared passage does not make two questions about it the same
+_NEGATIONS = {"not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "without", "cannot"}
+_SMALL = {
+    *("a", "an", "the", "this", "that", "these", "those", "of", "in", "on", "at", "to", "for", "from", "by", "with"),
+    *("and", "or", "so", "then", "is", "are", "was", "were", "be", "been", "has", "have", "had", "do", "does", "did"),
+    *("it", "its", "he", "she", "they", "his", "her", "their", "there", "very", "just", "also", "now", "please"),
+}  # fmt: skip
 _WORD = re.compile(r"\w+")
 
 
@@ -61,12 +67,27 @@ class _Known(NamedTuple):
 
 
 def _near(words: Counter[str], other: Counter[str]) -> float:
-    """Share of common words; 0 where a number or too much else is different."""
-    changed = (words - other) + (other - words)
+    """Share of common words; 0 where anything was changed that can make another example of it."""
+    more, less = _uninflected(words - other, other - words)
+    changed = more + less
     if changed.total() > _MOST_CHANGED or any(any(char.isdigit() for char in word) for word in changed):
+        return 0.0
+    # One name for another is another example of a template; words added or left out, or small ones, are not.
+    if (more.keys() - _SMALL and less.keys() - _SMALL) or changed.keys() & _NEGATIONS:
         return 0.0
     sizes = words.total() + other.total()
     return round((sizes - changed.total()) / sizes, 3)
+
+
+def _uninflected(more: Counter[str], less: Counter[str]) -> tuple[Counter[str], Counter[str]]:
+    """What is left of two bags of words when pairs that begin alike ("walk", "walked") are taken out."""
+    for word in list(more):
+        for twin in list(less):
+            if more[word] and less[twin] and len(word) >= 4 and len(twin) >= 4 and word[:4] == twin[:4]:
+                common = min(more[word], less[twin])
+                more[word] -= common
+                less[twin] -= common
+    return +more, +less
 
 
 def _copy(number: int, how: str, score: float) -> Verdict:

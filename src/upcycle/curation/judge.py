@@ -123,7 +123,7 @@ async def judge(
     calls: set[str] = set()
     tokens = cost = 0
     async for example, answer in asked_together(drawn, model, request, batch=batch, at_once=at_once):
-        calls.update(answer.calls)
+        calls.update(filter(None, answer.calls))
         tokens, cost = tokens + answer.tokens, cost + answer.cost_micro
         if answer.error is not None:
             unread[example.id] = str(answer.error)

@@ -89,7 +89,9 @@ def claim(path: Path, dataset: str | Path) -> None:
     read = Path(dataset).resolve()
     into = path.resolve()
     if into == read or into in read.parents or read in into.parents:
-        raise ConfigError(f"{path} and the dataset {dataset} lie in each other; give another folder with -o")
+        raise ConfigError(
+            f"{path} is the dataset {dataset}, or one of them holds the other; give another folder with -o"
+        )
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path} is a file; give a folder with -o")
     if path.is_dir() and any(path.iterdir()):
