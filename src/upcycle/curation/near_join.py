@@ -193,7 +193,9 @@ def _hashed_words(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     starts = np.concatenate(([0], ends[:-1] + 1))
     place = np.arange(len(chars)) - np.repeat(starts, ends - starts + 1)
     powers = np.cumprod(np.full(int(place.max()) + 1, _ODD[2], np.uint64))
-    words = np.add.reduceat((chars.astype(np.uint64) + np.uint64(1)) * powers[place], starts)
+    values = chars.astype(np.uint64) + np.uint64(1)
+    values[ends] = 0  # a word is the same before a space and at the end of its text
+    words = np.add.reduceat(values * powers[place], starts)
     last = chars[ends] == 10
     rows = np.cumsum(last) - last
     return words ^ (words >> np.uint64(31)), rows
