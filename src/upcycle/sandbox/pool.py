@@ -7,7 +7,6 @@ decides its outcome; the rows after it go on in a new batch.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import Counter, deque
@@ -95,6 +94,8 @@ class Sandbox:
 
     async def arun(self, code: str, rows: Sequence[Mapping[str, Any]], *, name: str = "f") -> list[Outcome]:
         """`run` without holding up the event loop; cancelling it ends the workers it uses at once."""
+        import asyncio  # half of what importing this module would cost
+
         call = _Call()
         task = asyncio.get_running_loop().run_in_executor(None, self._run, call, code, rows, name)
         try:
