@@ -217,6 +217,7 @@ def test_more_rows_go_on_with_the_rows_there_were(tmp_path: Path):
         (["--method", "datatune,generate", "--mix", "50:0"], "not one share above 0 for each of datatune, generate"),
         (["--method", "datatune,generate", "--mix", "half:half"], "write it like 50:50"),
         (["--method", "generate,generate"], "--method names generate twice"),
+        (["--method", ""], "method '' is not there"),
         (["--method", "dataturn"], "method 'dataturn' is not there; known methods: datatune, generate"),
         (["--method", "generate"], "--plan is a setting of datatune, which --method leaves out"),
     ],

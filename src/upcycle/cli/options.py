@@ -124,15 +124,15 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
     """The methods' settings behind `--method`, `--mix` and the flags of datatune; None where none of them is given."""
     datatune = {key: getattr(args, key) for key in ("plan", "max_sources", "max_share", "batch")}
     datatune = {key: value for key, value in datatune.items() if value is not None}
-    if args.mix and not args.method:
+    if args.mix is not None and args.method is None:
         raise ConfigError("--mix needs the methods it is of; give --method datatune,generate too")
-    if not args.method:
+    if args.method is None:
         return {"datatune": datatune} if datatune else None
     names = _method_names(args.method)
     if datatune and "datatune" not in names:
         flag = "--" + min(datatune).replace("_", "-")
         raise ConfigError(f"{flag} is a setting of datatune, which --method leaves out")
-    shares = _mix(args.mix, names) if args.mix else [None] * len(names)
+    shares = _mix(args.mix, names) if args.mix is not None else [None] * len(names)
     methods: dict[str, Any] = {name: {} if share is None else {"share": share}
                                for name, share in zip(names, shares, strict=True)}  # fmt: skip
     if "datatune" in methods:

@@ -148,7 +148,7 @@ def summarise(task: Task, config: BuildConfig, run: Run, written: Written, stopp
         tokens=spent.tokens,
         calls=spent.calls,
         stages=tuple(run.journal.ledger()),
-        methods=methods,
+        methods={**dict.fromkeys(config.methods.named(), 0), **methods},
     )
 
 
