@@ -139,9 +139,9 @@ def _making(path: Path, report: Report) -> str:
     plans = [plan for plan in _plans(path) if plan.get("source") in used]
     parts = []
     if plans:
-        told = [f"- **{_line(plan['source'])}**: {_line(plan.get('prose') or 'no description')}" for plan in plans]
+        told = [f"- **{_line(plan['source'])}**: {_line(plan.get('prose') or _steps(plan))}" for plan in plans]
         parts.append("One plan for each source, in `plans/`:\n\n" + "\n".join(told))
-    if asked := [(str(plan["source"]), step) for plan in plans for step in plan.get("steps", ()) if _asks(step)]:
+    if asked := [(str(plan["source"]), step) for plan in plans for step in plan.get("steps") or () if _asks(step)]:
         rows = [(source, _line(step.get("into", "")), _line(step.get("ask", ""))) for source, step in asked]
         parts.append("Fields that a model wrote:\n\n" + _table(("source", "field", "asked"), rows))
     models = sorted({str(stage["model"]) for stage in report.stages if stage.get("calls")})
@@ -152,6 +152,12 @@ def _making(path: Path, report: Report) -> str:
         prompts = f" Prompts of upcycle {upcycle.__version__}, by their digests: {listed}." if listed else ""
         parts.append(f"Models: {', '.join(f'`{model}`' for model in models)}.{prompts}")
     return "\n\n".join(parts)
+
+
+def _steps(plan: Mapping[str, Any]) -> str:
+    """A plan that does not say in words what it does, by its steps."""
+    named = [str(step["do"]) for step in plan.get("steps") or () if isinstance(step, dict) and step.get("do")]
+    return f"{' then '.join(named) or 'nothing'}."
 
 
 def _asks(step: object) -> bool:
