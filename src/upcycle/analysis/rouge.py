@@ -31,6 +31,7 @@ SLOWER = (
 """Said where the compiled search is missing."""
 
 _BLOCK_PAIRS = 4_000_000
+_FEW = 100  # numpy is done with so few texts before the compiled code is loaded
 
 
 class Nearest(NamedTuple):
@@ -50,7 +51,7 @@ def max_rouge_l(texts: Sequence[str], *, threads: int | None = None, compiled: b
 
     Args:
         threads: how many cores; all this process may use where not given.
-        compiled: False for numpy even where numba is installed.
+        compiled: whether by numba or by numpy; where not given by numba, if it is installed and there is enough to do.
     """
     import numpy as np
 
@@ -64,7 +65,9 @@ def max_rouge_l(texts: Sequence[str], *, threads: int | None = None, compiled: b
     empty = int(lengths[chosen[0]] == 0)  # texts without tokens are one kind, the shortest
     index = bags(interned, chosen[empty:])
     del interned
-    common, where = _search(index, threads or _cores(), compiled=is_compiled() if compiled is None else compiled)
+    if compiled is None:
+        compiled = len(index.lengths) > _FEW and is_compiled()
+    common, where = _search(index, threads or _cores(), compiled=compiled)
     found = where >= 0
     both = index.lengths + np.where(found, index.lengths[where], 1)
     by_kind, at = np.zeros(len(chosen)), np.full(len(chosen), -1, np.int64)
