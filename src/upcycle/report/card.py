@@ -115,7 +115,7 @@ _WAYS = {"datatune": "out of existing datasets", "generate": "written from nothi
 
 def _made(report: Report) -> str:
     splits = ", ".join(f"{name} {count:,}" for name, count in report.splits.items()) or "none"
-    counts = list(report.methods.items()) or [("datatune", 0)]
+    counts = [(name, count) for name, count in report.methods.items() if count] or [("datatune", 0)]
     how = " and ".join(_WAYS.get(method, f"by {method}") + (f" ({count:,})" if len(counts) > 1 else "")
                        for method, count in counts)  # fmt: skip
     told = f"**{report.kept:,} examples** ({splits}), made by upcycle {upcycle.__version__}: {how}."
