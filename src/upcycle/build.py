@@ -76,7 +76,6 @@ def produce(
     """Examples and drops of the task's methods, mixed by share and judged by one set of checks."""
     written = config.methods.generate is not None
     check = checks_for(task, config.curation, rows=config.rows, written=written)
-    at_once = 4 * config.concurrency  # rows that wait out a refusal must not hold up the others
     starts: dict[str, tuple[float, Start]] = {}
     if (transforming := config.methods.datatune) is not None:
         starts["datatune"] = (
@@ -91,7 +90,7 @@ def produce(
                 needed=needed,
                 wanted=config.rows,
                 seed=config.seed,
-                at_once=at_once,
+                at_once=4 * config.concurrency,  # rows that wait out a refusal must not hold up the others
                 search=Search(config.licence, config.languages),
             ),
         )
@@ -99,7 +98,14 @@ def produce(
         starts["generate"] = (
             writing.share,
             lambda needed: generate(
-                task, writing, models=models, run=run, check=check, needed=needed, seed=config.seed, at_once=at_once
+                task,
+                writing,
+                models=models,
+                run=run,
+                check=check,
+                needed=needed,
+                seed=config.seed,
+                at_once=config.concurrency,  # what is under way when too little is new has been paid in vain
             ),
         )
     return mix(starts, wanted=config.rows, run=run)

@@ -174,7 +174,7 @@ class _Draws:
     async def _work(self, draw: Draw) -> list[Row]:
         try:
             shown = await self._blocks.shown(draw)
-            if all(map(self._given_up, draw.cells)):
+            if self.over or all(map(self._given_up, draw.cells)):
                 self._blocks.end(draw, ())
                 return []
             rows, inputs = await self._writer.write(draw, shown, self._given_up)
