@@ -158,11 +158,9 @@ def verbatim(rows: Sequence[str]) -> Found:
 def long_items(count: int) -> list[str]:
     """Texts of 26 to 60 words of a fixed vocabulary, no two alike."""
     random = Random(3)
-    words = [
-        f"{a}{b}" for a in ("gar", "pel", "hun", "ste", "lo", "bri", "ca") for b in ("den", "ton", "ra", "mel", "ste")
-    ]
-    opening = "Read the text below and say in one word what it is about, then explain your answer: "
-    return [opening + " ".join(random.choices(words, k=random.randint(26, 60))) for _ in range(count)]
+    heads, tails = ("gar", "pel", "hun", "ste", "lo", "bri", "ca"), ("den", "ton", "ra", "mel", "ste")
+    words = [head + tail for head in heads for tail in tails]
+    return [" ".join(random.choices(words, k=random.randint(26, 60))) for _ in range(count)]
 
 
 def encoders() -> Iterator[SentenceEncoder]:

@@ -12,7 +12,7 @@ of a task with a template; here a template is learned from the gold itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -223,7 +223,7 @@ class _GramIndex:
             common = self._common.get(size, frozenset())
             grams = list(_grams(words, size)) if size else []
             own = [place for place, one in enumerate(grams) if one not in common]
-            self._own_words.append(_covered(own, size))
+            self._own_words.append(_own_count(grams, size, common))
             for one in dict.fromkeys(grams[place] for place in own):
                 self._owners.setdefault(size, {}).setdefault(one, []).append(number)
 
@@ -241,7 +241,7 @@ class _GramIndex:
             if not hits:
                 continue
             common = self._common.get(size, frozenset())
-            mine = _covered([place for place, one in enumerate(grams) if one not in common], size)
+            mine = _own_count(grams, size, common)
             for number, places in hits.items():
                 share = min(1.0, _covered(places, size) / min(mine, self._own_words[number]))
                 run = _longest_run(places) + size - 1
@@ -280,6 +280,12 @@ def _size_for(words: int) -> int:
 
 def _grams(words: Sequence[str], size: int) -> Iterator[int]:
     return (hash(tuple(words[start : start + size])) for start in range(len(words) - size + 1))
+
+
+def _own_count(grams: Sequence[int], size: int, common: Container[int]) -> int:
+    """Words of a text that stand in none of its common n-grams."""
+    words = len(grams) + size - 1
+    return max(_SHORTEST, words - _covered([place for place, one in enumerate(grams) if one in common], size))
 
 
 def _covered(places: Sequence[int], size: int) -> int:
