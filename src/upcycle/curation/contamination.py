@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from upcycle.contract import listed_options, without_options
 from upcycle.curation.check import KEEP, Check
 from upcycle.curation.exact import digest, folded
-from upcycle.curation.paraphrase import Paraphrases
+from upcycle.curation.paraphrase import Neighbour, Paraphrases
 from upcycle.errors import ConfigError, RowKind
 from upcycle.records import Example, Record, Verdict
 from upcycle.sources.encoder import SentenceEncoder, sentence_encoder
@@ -144,17 +144,36 @@ class GoldIndex:
         own = self._grams.without_common(words)
         return text if len(own) == len(words) else " ".join(own or words)
 
+    def neighbours(self, examples: Sequence[Example]) -> list[Neighbour | None]:
+        """For each example the gold item nearest in meaning; None where the semantic tier is off."""
+        paraphrases = self._meanings()
+        if paraphrases is None:
+            return [None] * len(examples)
+        parts = [(_shown(e.input, e.choices), _parts(e.input, e.choices).words()) for e in examples]
+        return paraphrases.nearest([self._own(text, words) for text, words in parts])
+
+    def shown(self, number: int) -> str:
+        """A gold item with its options, for people and models to read."""
+        return _shown(*self._items[number])
+
+    def paraphrase_of(self, near: Neighbour) -> Match:
+        """The match that a paraphrase of an item is."""
+        return Match("semantic", near.item, near.score, f"says in other words what gold item {near.item + 1} says")
+
     def _paraphrase(self, texts: Sequence[str]) -> Match | None:
+        paraphrases = self._meanings()
+        if paraphrases is None:
+            return None
+        found = [near for near in paraphrases.nearest(texts) if near is not None and near.same]
+        return self.paraphrase_of(max(found, key=lambda near: near.score)) if found else None
+
+    def _meanings(self) -> Paraphrases | None:
         if self._encode is None or not self._items:
             return None
         if self._paraphrases is None:  # only now, because it costs some milliseconds an item
             own = [self._own(_shown(*item), _parts(*item).words()) for item in self._items]
             self._paraphrases = Paraphrases(own, self._encode)
-        found = [near for near in self._paraphrases.nearest(texts) if near is not None and near.same]
-        if not found:
-            return None
-        best = max(found, key=lambda near: near.score)
-        return Match("semantic", best.item, best.score, f"says in other words what gold item {best.item + 1} says")
+        return self._paraphrases
 
 
 def tiers_in_words(tiers: Sequence[str] = TIERS) -> str:

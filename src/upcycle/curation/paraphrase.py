@@ -129,6 +129,12 @@ _NUMBER_WORDS = {
 }  # fmt: skip
 
 
+def numbers_of(text: str) -> set[str]:
+    """Numbers of a text, those in English words up to twenty among them; not 1, for "one" is seldom a number."""
+    words = folded(text).split()
+    return {_NUMBER_WORDS.get(word, word) for word in words if word[0].isdigit() or word in _NUMBER_WORDS} - {"1"}
+
+
 class _Marks(NamedTuple):
     """What can be compared of two texts without an encoder."""
 
@@ -140,14 +146,12 @@ class _Marks(NamedTuple):
     @classmethod
     def of(cls, text: str) -> _Marks:
         words = folded(text).split()
-        numbers = {_NUMBER_WORDS.get(word, word) for word in words if word[0].isdigit() or word in _NUMBER_WORDS}
         stems = (
             term
             for term in terms(text)
             if not term[0].isdigit() and term not in _NUMBER_WORDS and (len(term) > 1 or not term.isascii())
         )
-        # "one" is seldom a number
-        return cls(frozenset(stems), frozenset(numbers - {"1"}), len(words), "?" in text)
+        return cls(frozenset(stems), frozenset(numbers_of(text)), len(words), "?" in text)
 
 
 def _features(text: _Marks, item: _Marks, cosine: float, second: float) -> Features:
