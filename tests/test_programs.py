@@ -111,6 +111,16 @@ def test_draws_come_from_the_seed_and_the_record_and_from_nothing_else(sandbox: 
     assert [end for _, end in other.finish(other.start(rows, sandbox=sandbox))] != whole
 
 
+def test_code_that_loops_on_many_rows_is_given_up_and_not_waited_for() -> None:
+    run = program(python("def f(r):\n    while r['n'] % 3 == 0:\n        pass\n    return str(r['n'])", fields=("n",)))
+    with Sandbox(row_seconds=0.1) as quick:
+        blocks = [[record(n, q="q", n=n) for n in range(at, at + 6)] for at in range(0, 120, 6)]
+        ends = [end for block in blocks for _, end in run.finish(run.start(block, sandbox=quick))]
+    assert [isinstance(end, Made) for end in ends[:6]] == [False, True, True, False, True, True]
+    assert all("given up after" in end.reason for end in ends[60:] if isinstance(end, Failed))
+    assert all(isinstance(end, Failed) for end in ends[60:])
+
+
 def test_two_workers_make_what_one_makes() -> None:
     run = program(python("r['q'].upper()[::-1] + str(r['_draws'])", draws=2))
     rows = [record(n, q=f"row {n} of many") for n in range(3_000)]

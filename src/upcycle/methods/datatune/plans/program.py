@@ -27,6 +27,7 @@ from upcycle.methods.datatune.plans.steps import Check, Clause, Llm, Python, Sam
 from upcycle.records import Record
 from upcycle.sandbox import Failed as Fault
 from upcycle.sandbox import Outcome, Sandbox
+from upcycle.sandbox.outcome import COSTLY
 
 
 class Skip(NamedTuple):
@@ -72,6 +73,7 @@ class Row:
 _POOL_SIZE = 5_000
 _POOL_READS = 20_000
 _MOST_PARTS = 100
+_COSTLY = 8
 
 
 class Program:
@@ -95,6 +97,8 @@ class Program:
         self._input = filler(plan.input)
         self._output = filler(plan.output)
         self._rationale = filler(plan.rationale) if plan.rationale else None
+        self._costly: dict[int, tuple[int, int]] = {}
+        self._given_up: dict[int, Fault] = {}
 
     def __call__(
         self, record: Record, pool: Pool = EMPTY, sandbox: Sandbox | None = None
@@ -189,10 +193,28 @@ class Program:
             return [part for row in rows for part in _split(step, row)]
         live = [row for row in rows if row.ended is None]
         assert sandbox is not None, "Python runs in a sandbox or not at all"
-        seen = [_seen(step, row, Draw(f"{self.seed}/{row.ref}").at(number)) for row in live]
-        for row, outcome in zip(live, sandbox.run(step.program, seen), strict=True):
+        if (fault := self._given_up.get(number)) is not None:
+            outcomes: Sequence[Outcome] = [fault] * len(live)
+        else:
+            seen = [_seen(step, row, Draw(f"{self.seed}/{row.ref}").at(number)) for row in live]
+            outcomes = sandbox.run(step.program, seen)
+            self._judge(number, outcomes)
+        for row, outcome in zip(live, outcomes, strict=True):
             row.ended = _taken(step, row, outcome)
         return rows
+
+    def _judge(self, number: int, outcomes: Sequence[Outcome]) -> None:
+        # A row may cost a second; code that does that again and again is not sent a million rows.
+        faults = [one for one in outcomes if isinstance(one, Fault)]
+        costly, seen = self._costly.get(number, (0, 0))
+        costly, seen = costly + sum(one.kind in COSTLY for one in faults), seen + len(outcomes)
+        self._costly[number] = (costly, seen)
+        if useless := next((one for one in faults if one.program), None):
+            self._given_up[number] = useless
+        elif costly > max(_COSTLY, 0.01 * seen):
+            kind = next(one.kind for one in reversed(faults) if one.kind in COSTLY)
+            told = f"given up after {costly} of {seen} rows took all the time or memory a row may take"
+            self._given_up[number] = Fault(kind, told, program=True)
 
     def _made(self, fields: dict[str, Any]) -> Made | Skip:
         text = self._input(fields).replace("\r\n", "\n")
