@@ -25,4 +25,5 @@ def run(args: argparse.Namespace) -> int:
         print(report)
         if report.kept:
             print(f'  load it  datasets.load_dataset("{report.path}")')
+        print(f"  see it   {report.path}/report.html")
     return 0 if report.reached else 1

@@ -298,7 +298,9 @@ def _journal(path: Path, outcome: Mapping[str, Any] | None) -> dict[str, Any]:
         names = [column[0] for column in cursor.description]
         ledger = [dict(zip(names, row, strict=True)) for row in cursor]
         ended = outcome or next((d for _, s, k, d in reversed(events) if s == "build" and k != "progress"), {})
-        counts = dict(db.execute("SELECT state, count(*) FROM rows WHERE stage=? GROUP BY state", (STAGE,)))
+        # Of a run that came to its end the files tell, and much faster than a walk through the journal.
+        walk = "SELECT state, count(*) FROM rows WHERE stage=? GROUP BY state"
+        states = {} if ended else dict(db.execute(walk, (STAGE,)))
         by_source = _by_source(db) if ledger else []
     finally:
         db.close()
@@ -307,7 +309,7 @@ def _journal(path: Path, outcome: Mapping[str, Any] | None) -> dict[str, Any]:
         "stopped": ended.get("stopped") or "",
         "ended": bool(ended),
         "at": events[-1][0] if events else None,
-        "states": counts,
+        "states": states,
         "ledger": ledger,
         "by_source": by_source,
         **_told(events),

@@ -62,14 +62,17 @@ function chapters(page) {
   ].filter((part) => (runs || !part.runs) && (past || !part.past));
 }
 
-/** A part that is made when it comes near the window; a tall one holds its place until then. */
+/** A part that is made when it comes near the window, or before printing; a tall one holds its place until then. */
 function later(make, tall) {
   const place = h("div", { class: tall ? "later tall" : "later" });
-  new IntersectionObserver((entries, observer) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
+  const observer = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && start(), { rootMargin: "600px" });
+  function start() {
     observer.disconnect();
+    window.removeEventListener("beforeprint", start);
     make(place);
-  }, { rootMargin: "600px" }).observe(place);
+  }
+  observer.observe(place);
+  window.addEventListener("beforeprint", start);
   return place;
 }
 

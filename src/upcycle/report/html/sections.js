@@ -50,7 +50,8 @@ function made(dataset) {
 
 function outcome(dataset) {
   if (dataset.kind !== "run") return dataset.read_as ? h("p", { class: "quiet" }, `Read as ${dataset.read_as}.`) : null;
-  if (!dataset.ended) return h("p", { class: "warning" }, "This run has not come to its end: it was cut off, or is still working. What is shown is what it had written.");
+  if (!dataset.ended) return h("p", { class: "warning" }, "This run has not come to its end: it was cut off, or is still working. ",
+    dataset.states.kept ? `Its journal holds ${plural(dataset.states.kept, "kept row")}, which are written as a dataset at the end; the same build command goes on.` : "What is shown is what it had written.");
   if (dataset.stopped) return h("p", { class: "warning", dir: "auto" }, h("strong", null, "Stopped short. "), `${dataset.stopped[0].toUpperCase()}${dataset.stopped.slice(1)}.`);
   return null;
 }
@@ -79,7 +80,7 @@ const ORDER = ["skipped", "program", "unparseable", "api-transient", "api-fatal"
 export function funnel({ datasets, drops }) {
   return beside(datasets, (dataset, at) => {
     const all = candidates(dataset);
-    if (!all) return nothing("Nothing was tried", "No record was turned into an example yet.");
+    if (!all) return nothing("Nothing is written down", "No record was turned into an example, or the run has not come to its end.");
     if (!dataset.drops?.length && !dataset.unreadable) {
       return dataset.kind !== "dataset" ? nothing("Nothing was dropped", all === 1 ? "The one record became an example." : `All ${count(all)} records became examples.`)
         : nothing("A dataset without its past", "What was tried and dropped on the way to it is not written down here.");
@@ -125,7 +126,9 @@ export function cost({ datasets }) {
     if (dataset.kind !== "run") return nothing("No cost is written down", "Only runs keep a ledger.");
     const total = spent(dataset);
     if (!calls(dataset)) return nothing("No model was asked", "Programs re-arranged what the sources hold; this cost nothing.");
-    const stages = dataset.ledger.map((line) => [line.stage, line.model, count(line.calls), count(line.attempts), count(line.tokens), dollars(line.spent_micro), share(line.spent_micro, total)]);
+    // What costs no money costs tokens: those tell where the work went.
+    const part = (line) => (total ? share(line.spent_micro, total) : share(line.tokens, tokens(dataset)));
+    const stages = dataset.ledger.map((line) => [line.stage, line.model, count(line.calls), count(line.attempts), count(line.tokens), dollars(line.spent_micro), part(line)]);
     const by = new Map();
     for (const line of dataset.by_source) {
       const known = by.get(line.source) ?? { tried: 0, kept: 0, micro: 0, tokens: 0 };
@@ -133,11 +136,12 @@ export function cost({ datasets }) {
     }
     const rows = [...by].sort((a, b) => b[1].micro - a[1].micro || b[1].kept - a[1].kept).map(([source, line]) =>
       [source || "none", count(line.tried), count(line.kept), count(line.tokens), dollars(line.micro), line.kept ? dollars(line.micro / line.kept) : "–"]);
-    const rest = total - [...by.values()].reduce((sum, line) => sum + line.micro, 0);
+    const summed = (name) => [...by.values()].reduce((sum, line) => sum + line[name], 0);
+    const rest = total ? dollars(Math.max(0, total - summed("micro"))) : plural(Math.max(0, tokens(dataset) - summed("tokens")), "token");
     return h("div", null,
       table(["stage", "model", "calls", "attempts", "tokens", "cost", "share"], stages, { caption: "By stage", numbers: [2, 3, 4, 5, 6] }),
       table(["source", "tried", "kept", "tokens", "cost", "per kept example"], rows, { caption: "By source", numbers: [1, 2, 3, 4, 5] }),
-      h("p", { class: "quiet" }, `Rows that were dropped count with their source. ${dollars(Math.max(0, rest))} went into calls of no row: choosing sources, writing and trying plans.`));
+      h("p", { class: "quiet" }, `Rows that were dropped count with their source. ${rest} went into calls of no row: choosing sources, writing and trying plans.`));
   });
 }
 
