@@ -114,7 +114,12 @@ def cases(data: Path, rows: int) -> Sequence[tuple[Pool, str, Select]]:
         (rte, "balance", by("balance")),
         (planted(sst2, "half repeated", lambda p: repeat(p, noise)), "exact", by("exact")),
         (planted(sst2, "half nearly repeated", lambda p: nearly(p, noise)), "near", by("near", near=0.7)),
-        (planted(sst2, "one in four Russian", lambda p: foreign(p, data, noise)), "language", by("language")),
+        (planted(sst2, "half in other words", lambda p: reworded(p, noise)), "semantic", by("semantic", semantic=0.9)),
+        (
+            planted(sst2, "one in four Russian", lambda p: foreign(p, data, noise)),
+            "language",
+            by("language", task=True),
+        ),
         (planted(sst2, "one in four off the set", lambda p: off_set(p, noise)), "contract", by("contract", task=True)),
         (planted(sst2, "three quarters positive", lambda p: skew(p, noise)), "balance", by("balance")),
         (planted(sst2, "a quarter mislabelled", lambda p: mislabel(p, noise)), simulated(), judged(noise)),
@@ -166,7 +171,7 @@ def by(check: str, *, task: bool = False, gold: Sequence[Example] = (), **strict
             shown = [Demonstration(input=one.input, output=one.output) for one in examples[:3]]
             shown = [one for one in shown if one.output in labels]
             contract = {"kind": "label", "labels": labels}
-            known = make_task("Is it positive?", demonstrations=shown, contract=contract)
+            known = make_task("Is it positive?", demonstrations=shown, contract=contract, language="en")
         licence = "permissive" if check == "licence" else "any"
         checks = Checks(names=(check,), licence=licence, **strict)
         items = [(one.input, one.choices) for one in gold]
@@ -208,6 +213,17 @@ def nearly(examples: Sequence[Example], random: Random) -> list[Example]:
     words = ["indeed", "really", "so"]
     half = len(examples) // 2
     copies = (replace(one, input=f"{one.input} {random.choice(words)}") for one in repeat(examples, random)[half:])
+    return [*examples[:half], *copies]
+
+
+def reworded(examples: Sequence[Example], random: Random) -> list[Example]:
+    """The same with every copy's words in another order, which neither wording nor word pairs survive."""
+    half = len(examples) // 2
+    copies = []
+    for one in repeat(examples, random)[half:]:
+        words = one.input.split()
+        random.shuffle(words)
+        copies.append(replace(one, input=" ".join(words)))
     return [*examples[:half], *copies]
 
 

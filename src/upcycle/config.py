@@ -67,6 +67,7 @@ class Datatune(_Section):
     pilot_records: int = Field(8, ge=1, description="Records a plan is tried on before it runs.")
     drafts: int = Field(3, ge=1, le=9, description="Plans the planner writes for a source; they vote on each other.")
     batch: int = Field(8, ge=1, le=64, description="Most records in one call.")
+    judge: bool = Field(False, description="Have the judge read what each source's pilot made.")
     fallback: bool = Field(True, description="Let the model execute the plan on records its program fails on.")
     min_yield: float = Field(0.2, ge=0, le=1, description="Kept share below which a source is dropped.")
     plan: str | None = Field(None, description="A plan file to use as it is, instead of planning.")
@@ -141,7 +142,6 @@ class Curation(_Section):
     contamination: tuple[Literal["exact", "overlap", "semantic"], ...] = ("exact", "overlap", "semantic")
     """How gold is looked for; an empty list looks for nothing."""
     label_share: float | None = Field(None, gt=0, le=1, description="Most of the rows one label may have.")
-    judge: float = Field(0, ge=0, le=1, description="Share of the rows a model judges, to estimate how many are right.")
 
 
 class BuildConfig(_Section):

@@ -24,7 +24,7 @@ from upcycle.run import Event, Listener, Run
 from upcycle.sources.examples import ExampleSet, read_examples
 from upcycle.task import Demonstration, Task, make_task
 
-_STRICTNESS = ("near", "guess", "even", "judge", "tries", "licence", "tiers")
+_STRICTNESS = ("near", "semantic", "guess", "even", "judge", "tries", "licence", "tiers")
 _MODEL = ("base_url", "budget", "concurrency", "rpm", "tpm", "prices")
 
 

@@ -27,6 +27,7 @@ def arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--licence", choices=("permissive", "any"), help="licences examples may have (default: any)")
     verb.add_argument("--near", type=float, metavar="X", help="shared wording of near-duplicates (default: 0.8)")
+    verb.add_argument("--semantic", type=float, metavar="X", help="cosine of semantic duplicates (default: 0.95)")
     verb.add_argument(
         "--guess", type=float, metavar="X", help="how surely a part may give its label away (artefacts; default: 0.8)"
     )
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from upcycle.cli.consent import agree
     from upcycle.curating import checks_of, model_config
 
-    names = ("near", "guess", "even", "judge", "tries", "licence", "seed", "base_url", "budget")
+    names = ("near", "semantic", "guess", "even", "judge", "tries", "licence", "seed", "base_url", "budget")
     settings = {name: value for name in names if (value := getattr(args, name)) is not None}
     if checks_of(args.check, settings).asks:
         asyncio.run(agree(model_config(args.model, settings), yes=args.yes))

@@ -17,6 +17,7 @@ from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check
 from upcycle.curation.language import language_check, languages_of
 from upcycle.curation.near import near_check
+from upcycle.curation.semantic import semantic_check
 from upcycle.records import Example, Verdict
 from upcycle.task import Task
 
@@ -50,6 +51,8 @@ def checks_for(
         checks.append(exact_check())
     if duplicates in ("near", "semantic"):
         checks.append(near_check(settings.near))
+    if duplicates == "semantic":
+        checks.append(semantic_check(threshold=settings.semantic))
     if settings.label_share is not None and rows is not None:
         checks.append(quota_check(settings.label_share, rows))
     return first_drop(checks)

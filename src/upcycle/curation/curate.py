@@ -15,7 +15,7 @@ from upcycle.curation.answerable import answerable
 from upcycle.curation.artefacts import artefact_check, artefacts
 from upcycle.curation.balance import balance, balance_check
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.contamination import TIERS, contamination_check
+from upcycle.curation.contamination import TIERS, GoldIndex, tiers_in_words
 from upcycle.curation.contract import contract_check
 from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check, options_of
@@ -24,6 +24,7 @@ from upcycle.curation.language import language_check, languages_in, languages_of
 from upcycle.curation.licence import licence_check
 from upcycle.curation.near import checked_threshold, content_of
 from upcycle.curation.near_join import near_duplicates
+from upcycle.curation.semantic import semantic_check
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind
 from upcycle.llm.model import Model
 from upcycle.records import Curated, Dropped, Example, Verdict
@@ -40,6 +41,7 @@ CHECKS: Mapping[str, str] = {
     "contamination": "examples that repeat a gold item",
     "exact": "examples that repeat an earlier one, whatever case, spacing and order of options",
     "near": "examples that share most of their wording and the answer with an earlier one",
+    "semantic": "examples that say in other words what an earlier one says, by an encoder",
     "answerable": "examples whose output a model does not come to in a few tries",
     "judge": "examples a model says are not right",
     "artefacts": "examples whose label can be guessed from one part of the input alone",
@@ -58,6 +60,7 @@ class Checks:
     Attributes:
         names: of `CHECKS`; those that have nothing to go by (no gold, no demonstrations) do nothing.
         near: shared wording from which on two examples are near-duplicates, 0 to 1.
+        semantic: cosine of vectors from which on two examples say the same, 0 to 1.
         tiers: how gold is looked for.
         licence: which licences examples may have.
         guess: how surely a part must give the label away, 0 to 1.
@@ -68,6 +71,7 @@ class Checks:
 
     names: tuple[str, ...] = USUAL
     near: float = 0.8
+    semantic: float = 0.95
     tiers: tuple[str, ...] = TIERS
     licence: Policy = "any"
     guess: float = 0.8
@@ -81,7 +85,13 @@ class Checks:
                 raise ConfigError(f"check {name!r} is not there; known checks: {', '.join(CHECKS)}")
         checked_threshold(self.near)
         permits(None, self.licence)
-        for name, low, high in (("guess", 0.0, 1.0), ("judge", 0.0, 1.0), ("even", 1.0, None), ("tries", 1, 100)):
+        for name, low, high in (
+            ("semantic", 0.0, 1.0),
+            ("guess", 0.0, 1.0),
+            ("judge", 0.0, 1.0),
+            ("even", 1.0, None),
+            ("tries", 1, 100),
+        ):
             value = getattr(self, name)
             if value < low or (high is not None and value > high) or (name == "judge" and value == 0):
                 ends = f"{low:g} or more" if high is None else f"from {low:g} to {high:g}"
@@ -198,11 +208,14 @@ class _Work:
             case "contamination":
                 if not self.gold or not self.checks.tiers:
                     return None, ""
-                return contamination_check(self.gold, tiers=self.checks.tiers), f"{len(self.gold):,} gold items"
+                index = GoldIndex(self.gold, tiers=self.checks.tiers)
+                return index.contaminated_example, f"{len(self.gold):,} gold items; {tiers_in_words(index.tiers)}"
             case "exact":
                 return exact_check(), ""
             case "near":
                 return _near(kept, self.checks.near), ""
+            case "semantic":
+                return semantic_check(threshold=self.checks.semantic), ""
             case "artefacts":
                 return artefact_check(kept, guess=self.checks.guess, seed=self.seed), ""
             case "balance":
