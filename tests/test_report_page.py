@@ -22,6 +22,7 @@ from upcycle.report import likeness, measured
 from upcycle.report import page as page_module
 from upcycle.report.gathered import fold
 from upcycle.report.page import make_report
+from upcycle.run import Run
 from upcycle.testing import FakeServer
 from whole_runs import UPCYCLE
 
@@ -167,6 +168,13 @@ async def test_a_run_stopped_by_its_budget_says_so(tmp_path: Path):
     assert report.kept < 12
     assert one["stopped"] == report.stopped
     assert data(make_report(tmp_path / "run").path)["facts"]["datasets"][0]["stopped"] == report.stopped
+
+
+def test_a_run_that_was_cut_off_says_what_its_journal_holds(tmp_path: Path):
+    with Run.open(tmp_path / "cut", {}) as run:
+        run.journal.row("transform", "a", state="kept", kind="ok", value=example("What?", "That."))
+    one = data(make_report(tmp_path / "cut").path)["facts"]["datasets"][0]
+    assert (one["ended"], one["states"], one["kept"]) == (False, {"kept": 1}, 0)
 
 
 # -- what is not there ---------------------------------------------------------------------------------------------
