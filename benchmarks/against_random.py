@@ -116,15 +116,15 @@ def cases(data: Path, rows: int) -> Sequence[tuple[Pool, str, Select]]:
         (planted(sst2, "half nearly repeated", lambda p: nearly(p, noise)), "near", by("near", near=0.7)),
         (planted(sst2, "half in other words", lambda p: reworded(p, noise)), "semantic", by("semantic", semantic=0.9)),
         (
-            planted(sst2, "one in four Russian", lambda p: foreign(p, data, noise)),
+            planted(sst2, "a quarter Russian", lambda p: foreign(p, data, noise)),
             "language",
-            by("language", task=True),
+            by("language", known=True),
         ),
-        (planted(sst2, "one in four off the set", lambda p: off_set(p, noise)), "contract", by("contract", task=True)),
+        (planted(sst2, "a quarter off the set", lambda p: off_set(p, noise)), "contract", by("contract", known=True)),
         (planted(sst2, "three quarters positive", lambda p: skew(p, noise)), "balance", by("balance")),
         (planted(sst2, "a quarter mislabelled", lambda p: mislabel(p, noise)), simulated(), judged(noise)),
         (leaked, "contamination", by("contamination", gold=sst2.test)),
-        (sst2, "demonstrations", by("demonstrations", task=True)),
+        (sst2, "demonstrations", by("demonstrations", known=True)),
         (planted(sst2, "half of no licence", lambda p: unlicensed(p, noise)), "licence", by("licence")),
     ]
 
@@ -161,21 +161,21 @@ def planted(pool: Pool, fault: str, plant: Callable[[Sequence[Example]], list[Ex
     return Pool(f"{pool.name}, {fault}", unique_ids(plant(pool.examples)), pool.test)
 
 
-def by(check: str, *, task: bool = False, gold: Sequence[Example] = (), **strict: Any) -> Select:
+def by(check: str, *, known: bool = False, gold: Sequence[Example] = (), **strict: Any) -> Select:
     """What one check of `upcycle curate` keeps."""
 
     def run(examples: Sequence[Example]) -> Sequence[Example]:
-        known = None
-        if task:
+        task = None
+        if known:
             labels = sorted({"negative", "positive"})
-            shown = [Demonstration(input=one.input, output=one.output) for one in examples[:3]]
+            shown = [Demonstration(input=one.input, output=one.output) for one in examples[1:4]]
             shown = [one for one in shown if one.output in labels]
             contract = {"kind": "label", "labels": labels}
-            known = make_task("Is it positive?", demonstrations=shown, contract=contract, language="en")
+            task = make_task("Is it positive?", demonstrations=shown, contract=contract, language="en")
         licence = "permissive" if check == "licence" else "any"
         checks = Checks(names=(check,), licence=licence, **strict)
         items = [(one.input, one.choices) for one in gold]
-        return asyncio.run(curate(examples, checks=checks, task=known, gold=items)).kept
+        return asyncio.run(curate(examples, checks=checks, task=task, gold=items)).kept
 
     return run
 
