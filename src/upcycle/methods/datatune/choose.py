@@ -121,7 +121,13 @@ async def _tried(
         # The planner's drafts cost calls: only the sources ranked first get some, and none once there is plenty.
         writes = number < settings.max_sources and plenty < _PLENTY * wanted
         compiled = await compile_source(
-            hit, records, settings, setting, planner=models.planner if writes else None, none=none
+            hit,
+            records,
+            settings,
+            setting,
+            planner=models.planner if writes else None,
+            none=none,
+            judge=models.judge if settings.judge else None,
         )
         if (best := compiled.best) is None:
             run.tell(STAGE, "source dropped", source=hit.card.id,

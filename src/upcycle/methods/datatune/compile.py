@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from upcycle.config import Datatune
 from upcycle.errors import ConfigError
 from upcycle.methods.datatune.agreement import agreements
+from upcycle.methods.datatune.doubts import Doubt
 from upcycle.methods.datatune.fields import select_fields
 from upcycle.methods.datatune.pilot import Pilot, Setting, pilot
 from upcycle.methods.datatune.planner import free_text_plan
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _REVISIONS = 2
 _SURE = 0.8  # a free plan with this score is not challenged by one that costs calls
+_JUDGED = 10
 _VOTING = 5  # records the model executes the plan on, to have a say
 
 
@@ -48,6 +50,7 @@ async def compile_source(
     *,
     planner: Model | None,
     none: bool,
+    judge: Model | None = None,
 ) -> Compiled:
     """The best plan for one source, tried.
 
@@ -55,6 +58,7 @@ async def compile_source(
         records: a sample of the source; a plan that asks a model is tried on the first few only.
         planner: who writes drafts; None where none are to be bought for this source.
         none: the reranker said that no source fits; then drafts are bought only where a free plan works.
+        judge: who reads what the winner made; None where nobody is to.
     """
     pilots = await _searched(hit, records, setting)
     if planner is not None and (pilots or not none) and not any(one.score >= _SURE for one in pilots):
@@ -62,7 +66,21 @@ async def compile_source(
         pilots = await _voted(hit, pilots, rivals, records[: settings.pilot_records], setting)
     # On a tie the plan that costs nothing wins: it stands first.
     best = max(pilots, key=lambda one: one.score * (0.25 + 0.75 * one.agreement), default=None)
+    if best is not None and judge is not None and best.score > 0:
+        best = await _judged(best, judge, setting)
     return Compiled(best, len(pilots))
+
+
+async def _judged(best: Pilot, judge: Model, setting: Setting) -> Pilot:
+    """The pilot with its score cut to the share of its examples that the judge finds right."""
+    from upcycle.curation.judge import judge as read
+
+    said = await read(best.examples[:_JUDGED], setting.task, judge, expanded=setting.expanded, seed=setting.seed)
+    if not said.read or said.right == said.read:
+        return best
+    why = next(verdict.reason for verdict in said.verdicts.values() if not verdict.keep)
+    doubt = Doubt(f"the judge finds {said.right} of {said.read} right; of one: {why}", said.right / said.read)
+    return best._replace(score=round(best.score * doubt.factor, 4), doubts=(*best.doubts, doubt))
 
 
 async def _searched(hit: Hit, records: Sequence[Record], setting: Setting) -> list[Pilot]:
