@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/footprint.py
 	$(BIN)/python benchmarks/six_tasks.py
+	$(BIN)/python benchmarks/report_page.py
 
 lock:
 	rm -rf $(VENV)
