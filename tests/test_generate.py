@@ -410,6 +410,13 @@ async def test_a_model_that_never_answers_in_json_is_stopped_after_a_few_calls(t
     assert "6 calls in a row brought no usable row" in reason(tmp_path)
 
 
+async def test_bad_calls_between_good_ones_end_nothing(tmp_path: Path):
+    model = ScriptedModel(spoiled(lambda rows, request: "no" if request.sample % 2 else rows))
+    results = await written(model, 100, tmp_path)
+    assert len(kept(results)) == 100
+    assert len(lost(results)) > 5 * BAD_CALLS
+
+
 async def test_a_model_that_repeats_itself_is_stopped_when_too_little_is_new(tmp_path: Path):
     def reply(rows: dict[str, Any], request: Request) -> Any:
         return {key: {"input": f"The {words(request.sample % 4 * 10 + int(key), 3)}."} for key in rows}
