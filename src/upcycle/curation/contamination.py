@@ -34,6 +34,7 @@ _SHORT_GRAM = 8
 _SHORTEST = 5  # an item of fewer words is found by the exact tier only
 _SHARE = 0.5
 _RUN = 25  # words in a row that are no coincidence, however long the texts around them
+_FEWEST = 3  # own words of a text count as at least so many; one word in common is never half of it
 _TIMES = 3  # a text may be so many times longer than a very short item it contains
 _LONGEST_FIELD = 200_000
 
@@ -242,7 +243,7 @@ class _GramIndex:
             common = self._common.get(size, frozenset())
             grams = list(_grams(words, size)) if size else []
             own = [place for place, one in enumerate(grams) if one not in common]
-            self._own_words.append(_own_count(grams, size, common))
+            self._own_words.append(_shared_wording(grams, size, common).count(0))
             for one in dict.fromkeys(grams[place] for place in own):
                 self._owners.setdefault(size, {}).setdefault(one, []).append(number)
 
@@ -259,10 +260,11 @@ class _GramIndex:
                     hits.setdefault(number, []).append(place)
             if not hits:
                 continue
-            common = self._common.get(size, frozenset())
-            mine = _own_count(grams, size, common)
+            shared = _shared_wording(grams, size, self._common.get(size, ()))
+            mine = shared.count(0)
             for number, places in hits.items():
-                share = min(1.0, _covered(places, size) / min(mine, self._own_words[number]))
+                own = _covered(places, size, len(words), shared)
+                share = min(1.0, own / max(_FEWEST, min(mine, self._own_words[number])))
                 run = _longest_run(places) + size - 1
                 if (share >= _SHARE or run >= _RUN) and (best is None or share > best.score):
                     how = f"shares {share:.0%} of its words, in runs of {size} or more, with"
@@ -274,11 +276,10 @@ class _GramIndex:
     def without_common(self, words: Sequence[str]) -> list[str]:
         """Words that stand in no n-gram that many gold items share."""
         common = self._common[_SHORT_GRAM]
-        covered = bytearray(len(words))
-        for place, one in enumerate(_grams(words, _SHORT_GRAM)) if common else ():
-            if one in common:
-                covered[place : place + _SHORT_GRAM] = b"\1" * _SHORT_GRAM
-        return [word for word, out in zip(words, covered, strict=True) if not out]
+        if not common or len(words) < _SHORT_GRAM:
+            return list(words)
+        marked = _shared_wording(list(_grams(words, _SHORT_GRAM)), _SHORT_GRAM, common)
+        return [word for word, shared in zip(words, marked, strict=True) if not shared]
 
 
 def _common(items: Sequence[list[str]], size: int) -> set[int]:
@@ -301,19 +302,21 @@ def _grams(words: Sequence[str], size: int) -> Iterator[int]:
     return (hash(tuple(words[start : start + size])) for start in range(len(words) - size + 1))
 
 
-def _own_count(grams: Sequence[int], size: int, common: Container[int]) -> int:
-    """Words of a text that stand in none of its common n-grams."""
-    words = len(grams) + size - 1
-    return max(_SHORTEST, words - _covered([place for place, one in enumerate(grams) if one in common], size))
+def _shared_wording(grams: Sequence[int], size: int, common: Container[int]) -> bytearray:
+    """For each word of a text, 1 where it stands in an n-gram that many gold items share."""
+    marked = bytearray(len(grams) + size - 1 if grams else 0)
+    for place, one in enumerate(grams):
+        if one in common:
+            marked[place : place + size] = b"\1" * size
+    return marked
 
 
-def _covered(places: Sequence[int], size: int) -> int:
-    """Words in at least one of the n-grams that begin at these places."""
-    words = end = 0
+def _covered(places: Sequence[int], size: int, words: int, shared: bytearray) -> int:
+    """Words in at least one of the n-grams that begin at these places, those of shared wording left out."""
+    covered = bytearray(words)
     for place in places:
-        words += place + size - max(place, end)
-        end = place + size
-    return words
+        covered[place : place + size] = b"\1" * size
+    return sum(one and not other for one, other in zip(covered, shared, strict=True))
 
 
 def _longest_run(places: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ share a rare key with another are walked one by one. Results do not depend on ha
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upcycle.curation.near import BITS, Content, checked_threshold, may_reach, most_similar
@@ -55,12 +55,22 @@ def near_duplicates(contents: Sequence[Content], threshold: float = 0.8) -> list
         owners.append(chunk.rows[prefix] + len(sizes))
         sizes.extend(chunk.sizes.tolist())
         bitmaps.extend(chunk.bitmaps())
-    found = _walk(contents, rows, _shared(keys, owners), sizes, bitmaps, threshold)
-    dropped = {near.row: near for near in found}
-    # What repeats a dropped row word for word repeats what that one repeats.
+    walk = _Walk(contents, rows, sizes, bitmaps, threshold)
+    repeats: dict[int, list[int]] = {}
     for row, first in repeated:
-        nearest = dropped.get(first)
-        found.append(Near(row, nearest.other, nearest.score) if nearest else Near(row, first, 1.0))
+        repeats.setdefault(first, []).append(row)
+    again: list[tuple[int, int, list[int]]] = []
+    for number, mine in _shared(keys, owners):
+        if walk.keep(number, mine):
+            walk.remember(number, mine)
+        else:
+            again += [(row, number, mine) for row in repeats.pop(rows[number], ())]
+    # What repeats a kept row is that row; what repeats a dropped one may by now be nearer to another.
+    found = [*walk.found, *(Near(row, first, 1.0) for first, repeating in repeats.items() for row in repeating)]
+    for row, number, mine in again:
+        nearest = walk.nearest(number, mine, before=row)
+        assert nearest is not None, "what its first was dropped for is still kept"
+        found.append(Near(row, *nearest))
     return sorted(found)
 
 
@@ -97,29 +107,46 @@ def _shared(keys: list[Any], owners: list[Any]) -> Iterator[tuple[int, list[int]
         yield int(owner[start]), group[start:end].tolist()
 
 
-def _walk(
-    contents: Sequence[Content],
-    rows: list[int],
-    shared: Iterator[tuple[int, list[int]]],
-    sizes: Sequence[int],
-    bitmaps: list[int],
-    threshold: float,
-) -> list[Near]:
-    postings: dict[int, list[int]] = {}
-    found: list[Near] = []
-    for row, keys in shared:
+class _Walk:
+    """Kept rows by their shared keys, while the rows are walked in order."""
+
+    def __init__(
+        self,
+        contents: Sequence[Content],
+        rows: Sequence[int],
+        sizes: Sequence[int],
+        bitmaps: Sequence[int],
+        threshold: float,
+    ) -> None:
+        self.found: list[Near] = []
+        self._contents, self._rows, self._sizes, self._bitmaps = contents, rows, sizes, bitmaps
+        self._threshold = threshold
+        self._postings: dict[int, list[int]] = {}
+
+    def keep(self, number: int, keys: Iterable[int]) -> bool:
+        """Whether no kept row is near this one; else what it repeats is in `found`."""
+        nearest = self.nearest(number, keys, before=self._rows[number])
+        if nearest is not None:
+            self.found.append(Near(self._rows[number], *nearest))
+        return nearest is None
+
+    def remember(self, number: int, keys: Iterable[int]) -> None:
+        for key in keys:
+            self._postings.setdefault(key, []).append(number)
+
+    def nearest(self, number: int, keys: Iterable[int], *, before: int) -> tuple[int, float] | None:
+        """The kept row nearest to this one among those that stand before a row."""
         candidates: set[int] = set()
         for key in keys:
-            candidates.update(postings.get(key, ()))
-        near = [other for other in candidates
-                if may_reach(sizes[row], sizes[other], bitmaps[row] ^ bitmaps[other], threshold)]  # fmt: skip
-        best = most_similar(contents[rows[row]], ((other, contents[rows[other]]) for other in sorted(near)), threshold)
-        if best is not None:
-            found.append(Near(rows[row], rows[best[0]], best[1]))
-            continue
-        for key in keys:
-            postings.setdefault(key, []).append(row)
-    return found
+            candidates.update(self._postings.get(key, ()))
+        size, bitmap = self._sizes[number], self._bitmaps[number]
+        near = (
+            (self._rows[other], self._contents[self._rows[other]])
+            for other in sorted(candidates)
+            if self._rows[other] < before
+            and may_reach(size, self._sizes[other], bitmap ^ self._bitmaps[other], self._threshold)
+        )
+        return most_similar(self._contents[self._rows[number]], near, self._threshold)
 
 
 class Grams(NamedTuple):

@@ -99,7 +99,9 @@ class Paraphrases:
         found: list[Neighbour | None] = []
         for item, features in self.features(texts):
             probability = _probability(features, self._rule) if features.enough else 0.0
-            found.append(Neighbour(item, probability, probability >= self._rule.same, probability >= self._rule.judged))
+            # The same sentence with other numbers is another problem, however near the vectors lie.
+            same = probability >= self._rule.same and not features.numbers_differ
+            found.append(Neighbour(item, probability, same, probability >= self._rule.judged))
         return found or [None for _ in texts]
 
     def features(self, texts: Sequence[str]) -> list[tuple[int, Features]]:
