@@ -199,8 +199,8 @@ def test_the_command_line_says_what_each_check_did(tmp_path: Path):
     dirty(tmp_path / "rows.jsonl")
     done = run([UPCYCLE, "curate", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "out"), "--check", "+balance"])
     assert done.returncode == 0
-    assert "  language      dropped 1 of 93 (language en)\n" in done.stdout
-    assert "  unread        1 rows; each with its reason in" in done.stdout
+    assert "  language        dropped 1 of 93 (language en)\n" in done.stdout
+    assert "  unread          1 rows; each with its reason in" in done.stdout
     told = run([UPCYCLE, "curate", str(tmp_path / "rows.jsonl"), "-o", str(tmp_path / "out"), "--json"])
     facts = json.loads(told.stdout)
     assert [one["check"] for one in facts["checks"]] == ["contract", "language", "exact", "near"]

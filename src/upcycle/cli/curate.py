@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(report)
         if report.kept:
-            print(f'  load it       datasets.load_dataset("{report.path}")')
+            print(f'  load it         datasets.load_dataset("{report.path}")')
     return 1 if report.stopped else 0
 
 

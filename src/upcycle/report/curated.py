@@ -71,11 +71,11 @@ class CuratedReport:
 
     def __str__(self) -> str:
         lines = [f"{self.dataset}: {self.kept:,} of {self.read:,} examples kept in {self.path}"]
-        lines += [f"  {one.check:<14}{_told(one)}" for one in self.passes]
+        lines += [f"  {one.check:<16}{_told(one)}" for one in self.passes]
         if self.unread:
-            lines.append(f"  {'unread':<14}{self.unread:,} rows; each with its reason in {self.path}/dropped")
-        lines += [f"  note          {warning}" for warning in self.warnings]
-        return "\n".join([*lines, *([f"  stopped       {self.stopped}"] if self.stopped else [])])
+            lines.append(f"  {'unread':<16}{self.unread:,} rows; each with its reason in {self.path}/dropped")
+        lines += [f"  note            {warning}" for warning in self.warnings]
+        return "\n".join([*lines, *([f"  stopped         {self.stopped}"] if self.stopped else [])])
 
     __repr__ = __str__
 
