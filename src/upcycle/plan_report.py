@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -74,11 +75,7 @@ class Price:
 
 @dataclass(frozen=True)
 class PlanReport:
-    """The plans, best source first, and what the wanted rows will cost.
-
-    Attributes:
-        piloted: whether the plans were tried; a plan that is given is not, so what it will ask cannot be said.
-    """
+    """The plans, best source first, and what the wanted rows will cost."""
 
     path: Path
     task: str
@@ -88,7 +85,6 @@ class PlanReport:
     spent_usd: float
     spent_calls: int
     spent_tokens: int
-    piloted: bool = True
 
     def facts(self) -> dict[str, Any]:
         """Everything as plain values, for `--json`."""
@@ -101,9 +97,7 @@ class PlanReport:
         yield f"{self.task}: {len(self.plans)} plans in {self.path / 'plans'}"
         for one in self.plans:
             rows = "?" if one.rows is None else f"{one.rows:,}"
-            tried = "as given"
-            if self.piloted:
-                tried = f"pilot kept {one.kept_share:.0%}, score {one.score:.2f}"
+            tried = f"pilot kept {one.kept_share:.0%}, score {one.score:.2f}"
             asks = "asks the model" if one.asks_model else "costs nothing"
             yield f"  {one.source:<24} {rows:>8} records, {one.share:.0%} of the rows, {tried}, {asks}"
             yield from (f"      {line}" for line in one.prose.splitlines()[:8])
@@ -111,24 +105,23 @@ class PlanReport:
         yield from self._priced()
 
     def _shown(self) -> Iterator[str]:
-        rows = [(one.source, row) for one in self.plans for row in one.pilot if "kind" not in row][:_SHOWN]
-        for number, (source, row) in enumerate(rows, 1):
+        by_source = [[(one.source, row) for row in one.pilot if "kind" not in row] for one in self.plans]
+        # One of each source, then another of each, and so on.
+        rows = [row for round_ in zip_longest(*by_source) for row in round_ if row is not None]
+        for number, (source, row) in enumerate(rows[:_SHOWN], 1):
             yield f"  pilot {number}   {source} {row['ref']}"
             for name, value in (("record", _line(row["record"])), ("input", row["input"]), ("output", row["output"])):
                 yield f"      {name:<7} {_cut(str(value))}"
 
     def _priced(self) -> Iterator[str]:
         price = self.price
-        if not self.piloted and any(one.asks_model for one in self.plans):
-            yield f"  price for {self.wanted:,} examples: not known, a plan that is given is not piloted"
-        else:
-            money = "price unknown" if price.usd is None else f"${price.usd:.4f}"
-            yield f"  price for {self.wanted:,} examples"
-            yield f"      records  {price.records:,}, {price.by_code:.0%} of them by code alone"
-            yield f"      model    {price.calls:,} calls, {price.tokens:,} tokens, {money}"
-            yield f"      time     about {_span(price.seconds)}"
-            if price.examples < self.wanted:
-                yield f"      short    these sources give about {price.examples:,}; add sources for the rest"
+        money = "price unknown" if price.usd is None else f"${price.usd:.4f}"
+        yield f"  price for {self.wanted:,} examples"
+        yield f"      records  {price.records:,}, {price.by_code:.0%} of them by code alone"
+        yield f"      model    {price.calls:,} calls, {price.tokens:,} tokens, {money}"
+        yield f"      time     about {_span(price.seconds)}"
+        if price.examples < self.wanted:
+            yield f"      short    these sources give about {price.examples:,}; add sources for the rest"
         yield f"  spent so far: ${self.spent_usd:.4f}, {self.spent_calls:,} calls, {self.spent_tokens:,} tokens"
 
 
@@ -172,8 +165,8 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
                 search=Search(config.licence, config.languages),
                 wanted=wanted,
                 sandbox=sandbox,
+                price=True,
             )
-    piloted = settings.plan is None
     priced = models.priced or any(one.micro_per_row for one in choice.chosen)
     spent = run.journal.spent()
     return PlanReport(
@@ -181,11 +174,10 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
         task=task.name,
         wanted=wanted,
         plans=[_planned(one, run) for one in choice.chosen],
-        price=_price(choice.chosen, wanted, run, config, known=piloted and priced),
+        price=_price(choice.chosen, wanted, run, config, known=priced),
         spent_usd=spent.micro / 1e6,
         spent_calls=spent.calls,
         spent_tokens=spent.tokens,
-        piloted=piloted,
     )
 
 

@@ -7,6 +7,7 @@ measured: yield, quality and novelty.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from itertools import islice
@@ -22,7 +23,7 @@ from upcycle.errors import SourceError
 from upcycle.llm.roles import Roles
 from upcycle.methods.datatune.compile import compile_source
 from upcycle.methods.datatune.expand import expand
-from upcycle.methods.datatune.pilot import Pilot, Setting
+from upcycle.methods.datatune.pilot import Pilot, Setting, pilot
 from upcycle.methods.datatune.remember import STAGE, Choice, Chosen, given, remember, remembered, slug, write_pilot
 from upcycle.methods.datatune.rerank import rerank
 from upcycle.records import Record
@@ -61,16 +62,24 @@ async def choose(
     search: Search,
     wanted: int,
     sandbox: Sandbox,
+    price: bool = False,
 ) -> Choice:
     """The sources to use, best first, each with a plan that worked in its pilot; from the run where it knows them.
+
+    Args:
+        wanted: examples wanted; no more plans are bought once the sources give plenty.
+        price: pilot plans by hand too (given, or edited since), so that it is known what they cost.
 
     Raises:
         SourceError: no source fits the task.
         StaleRunError: a source or a plan changed after rows were made with it.
     """
+    setting = Setting(task, task.instruction, models.executor, sandbox, seed, settings.batch)
     if (known := run.journal.meta("chosen")) is not None:
-        return remembered(orjson.loads(known), sources, run)
-    if settings.plan is not None:
+        choice = remembered(orjson.loads(known), sources, run)
+        if not price or all(one.piloted for one in choice.chosen):
+            return choice
+    elif settings.plan is not None:
         choice = given(Path(settings.plan), sources, asks=models.executor is not None)
     else:
         hits, none = await _ranked(task, settings, sources, models=models, run=run, search=search)
@@ -78,10 +87,24 @@ async def choose(
         if models.planner is not None and hits:
             expanded = await expand(task, models.planner)
             run.tell("expand", "expanded", text=expanded)
-        setting = Setting(task, expanded, models.executor, sandbox, seed, settings.batch)
+        setting = setting._replace(expanded=expanded)
         choice = await _tried(hits, none, settings, setting, models=models, run=run, wanted=wanted)
+    if price:
+        setting = setting._replace(expanded=choice.expanded)
+        choice = choice._replace(chosen=[await _priced(one, settings, setting, run) for one in choice.chosen])
     remember(choice, run)
     return choice
+
+
+async def _priced(one: Chosen, settings: Datatune, setting: Setting, run: Run) -> Chosen:
+    """The same with the numbers of a pilot of its plan, where it has none."""
+    if one.piloted:
+        return one
+    records = sample(one.source, setting.seed)
+    some = records[: settings.pilot_records] if one.plan.needs_model else records
+    tried = await pilot(one.plan, one.source, some, setting, likeness=lambda made, failed: 1.0, plan_by="hand")
+    write_pilot(run, one.slug, tried, some)
+    return _chosen(one.source, tried)._replace(share=one.share)
 
 
 async def _ranked(
@@ -146,7 +169,7 @@ async def _tried(
         names = ", ".join(hit.card.id for hit in hits[:5]) or "none found"
         raise SourceError(f"no source fits the task (looked at {names}); add sources, demonstrations or a model")
     found.sort(key=lambda one: -one[0].score)
-    return Choice(setting.expanded, _shared(found[: settings.max_sources]))
+    return Choice(setting.expanded, _shared(found[: settings.max_sources], wanted))
 
 
 def _refused(best: Pilot, settings: Datatune) -> str | None:
@@ -176,7 +199,7 @@ def _chosen(source: Source, best: Pilot) -> Chosen:
     )
 
 
-def _shared(found: Sequence[tuple[Chosen, Pilot]]) -> list[Chosen]:
+def _shared(found: Sequence[tuple[Chosen, Pilot]], wanted: int) -> list[Chosen]:
     """The chosen with their shares of the wanted rows: by yield, quality and novelty, among those near the best."""
     weights: list[float] = []
     seen: list[set[str]] = []
@@ -185,8 +208,26 @@ def _shared(found: Sequence[tuple[Chosen, Pilot]]) -> list[Chosen]:
         near = one.score >= _PEER * found[0][0].score
         weights.append(min(1.0, one.rate) * one.score**2 * _novelty(texts, seen) if near else 0.0)
         seen += texts if near else []
-    total = sum(weights)
-    return [one._replace(share=weight / total) for (one, _), weight in zip(found, weights, strict=True)]
+    shares = _within(weights, [_capacity(one) / wanted for one, _ in found])
+    return [one._replace(share=share) for (one, _), share in zip(found, shares, strict=True)]
+
+
+def _capacity(one: Chosen) -> float:
+    return math.inf if one.source.card.rows is None else one.source.card.rows * one.rate
+
+
+def _within(weights: Sequence[float], most: Sequence[float]) -> list[float]:
+    """Shares by weight that sum to 1, none above its most; less in all where they cannot give as much."""
+    shares = [0.0] * len(weights)
+    open_places = [place for place, weight in enumerate(weights) if weight > 0]
+    while open_places:
+        left = 1.0 - sum(shares[place] for place in range(len(shares)) if place not in open_places)
+        total = sum(weights[place] for place in open_places)
+        full = [place for place in open_places if left * weights[place] / total >= most[place]]
+        for place in full or open_places:
+            shares[place] = most[place] if full else left * weights[place] / total
+        open_places = [place for place in open_places if place not in full] if full else []
+    return shares
 
 
 def _novelty(texts: Sequence[set[str]], seen: Sequence[set[str]]) -> float:

@@ -31,6 +31,7 @@ class Chosen(NamedTuple):
         share: of the wanted rows, what it is to give while the others can give theirs; 0 for a reserve.
         rate: examples kept for each record. The `_per_row` are for each record tried.
         failing: share of the pilot's records that the program failed on; a model does them where there is one.
+        piloted: whether the numbers are this plan's; not those of one that was given, or before it was edited.
     """
 
     source: Source
@@ -45,6 +46,7 @@ class Chosen(NamedTuple):
     seconds_per_row: float = 0.0
     failing: float = 0.0
     agreement: float = 1.0
+    piloted: bool = True
 
     @property
     def slug(self) -> str:
@@ -85,7 +87,7 @@ def given(path: Path, sources: Sequence[Source], *, asks: bool) -> Choice:
     plan.require([column.name for column in named[0].card.columns])
     if plan.needs_model and not asks:
         raise ConfigError(f"{path} asks a model for some fields; give --model, or take its llm steps out")
-    return Choice("", [Chosen(named[0], plan, "hand", 1.0)])
+    return Choice("", [Chosen(named[0], plan, "hand", 1.0, piloted=False)])
 
 
 def remember(choice: Choice, run: Run) -> None:
@@ -126,7 +128,7 @@ def remembered(known: dict[str, Any], sources: Sequence[Source], run: Run) -> Ch
                 told = f"{path} was edited after rows were made with it; use another folder, or undo the edit"
                 raise StaleRunError(told)
             plan.require([column.name for column in source.card.columns])
-            entry["sha"], entry["plan_by"] = plan.sha(), "hand"
+            entry["sha"], entry["plan_by"], entry["piloted"] = plan.sha(), "hand", False
             _write_readings(run, entry["slug"], plan)
             run.tell(STAGE, "plan edited", source=entry["source"])
         chosen.append(Chosen(source, plan, entry["plan_by"], *(entry[key] for key in _NUMBERS)))
