@@ -104,8 +104,11 @@ function follow(parts) {
     for (const { target, isIntersecting } of entries) seen[isIntersecting ? "add" : "delete"](target.id);
     const first = parts.find(({ id }) => seen.has(id));
     for (const [id, link] of links) {
-      if (first?.id === id) link.setAttribute("aria-current", "true");
-      else link.removeAttribute("aria-current");
+      if (first?.id === id) {
+        link.setAttribute("aria-current", "true");
+        const row = link.closest("ul");
+        row.scrollLeft = link.offsetLeft - row.offsetLeft - (row.clientWidth - link.offsetWidth) / 2;
+      } else link.removeAttribute("aria-current");
     }
   }, { rootMargin: "-15% 0px -60% 0px" });
   for (const { id } of parts) observer.observe(document.getElementById(id));
