@@ -108,7 +108,7 @@ async def test_a_model_finds_plans_and_writes_what_no_column_holds(sources: Path
     origins = pq.read_table(tmp_path / "run/provenance").to_pylist()
     assert all(len(o["calls"]) == 1 and o["model"] == "openai/expert" and o["tokens"] > 0 for o in origins)
     assert {o["licences"][0] for o in origins} == {"mit"}
-    assert expert.asked["rerank"] == 3
+    assert expert.asked["rerank"] == 2, "a third vote could not change what two agree on"
     assert expert.asked["expand"] == 1
     plan = (tmp_path / "run/plans/objects.yaml").read_text()
     assert "do: llm" in plan

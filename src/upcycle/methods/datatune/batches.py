@@ -20,11 +20,11 @@ from upcycle.records import Record
 BLOCK = 256
 """Records worked without a model between two turns of the event loop, so that Ctrl-C and progress get theirs."""
 
-LAG = 32
+LAG = 16
 """Batches in flight at most: what a batch's size follows from has come back before it starts."""
 
 _LEAST = 64
-_START = 8
+_START = 32
 
 
 class Load(NamedTuple):

@@ -82,13 +82,13 @@ async def choose(
     elif settings.plan is not None:
         choice = given(Path(settings.plan), sources, asks=models.executor is not None)
     else:
-        hits, none = await _ranked(task, settings, sources, models=models, run=run, search=search)
+        hits, named = await _ranked(task, settings, sources, models=models, run=run, search=search)
         expanded = task.instruction
         if models.planner is not None and hits:
             expanded = await expand(task, models.planner)
             run.tell("expand", "expanded", text=expanded)
         setting = setting._replace(expanded=expanded)
-        choice = await _tried(hits, none, settings, setting, models=models, run=run, wanted=wanted)
+        choice = await _tried(hits, named, settings, setting, models=models, run=run, wanted=wanted)
     if price:
         setting = setting._replace(expanded=choice.expanded)
         choice = choice._replace(chosen=[await _priced(one, settings, setting, run) for one in choice.chosen])
@@ -109,8 +109,8 @@ async def _priced(one: Chosen, settings: Datatune, setting: Setting, run: Run) -
 
 async def _ranked(
     task: Task, settings: Datatune, sources: Sequence[Source], *, models: Roles, run: Run, search: Search
-) -> tuple[list[Hit], bool]:
-    """Sources found for the task, the reranker's first, and whether it said that none fits."""
+) -> tuple[list[Hit], int]:
+    """Sources found for the task, those the reranker names first, and how many these are; all where nobody ranks."""
     from upcycle.sources.catalog import Catalog
 
     hits = Catalog.build(sources).search(
@@ -122,34 +122,35 @@ async def _ranked(
     )
     run.tell("search", "found", sources=[hit.card.id for hit in hits])
     if models.planner is None or not hits:
-        return hits, False
+        return hits, len(hits)
     ranking = await rerank(task, hits, models.planner, votes=settings.votes)
     run.tell("rerank", "ranked", sources=[hit.card.id for hit in ranking.hits], none=ranking.none,
              votes=ranking.votes, invalid=ranking.invalid)  # fmt: skip
     named = [] if ranking.none else list(ranking.hits)
-    return named + [hit for hit in hits if hit not in named], ranking.none
+    return named + [hit for hit in hits if hit not in named], len(named)
 
 
 async def _tried(
-    hits: list[Hit], none: bool, settings: Datatune, setting: Setting, *, models: Roles, run: Run, wanted: int
+    hits: list[Hit], named: int, settings: Datatune, setting: Setting, *, models: Roles, run: Run, wanted: int
 ) -> Choice:
     """Every source worth a look compiled and piloted, the best of them chosen."""
     found: list[tuple[Chosen, Pilot]] = []
-    plenty = 0.0
+    plenty = enough = 0.0  # rows to be had of good plans, and of any that are used
     for number, hit in enumerate(hits[: max(_SEARCHED, settings.max_sources)]):
         records = sample(hit.source, setting.seed)
         if not records:
             run.tell(STAGE, "source dropped", source=hit.card.id, reason="it has no readable record")
             continue
-        # The planner's drafts cost calls: only the sources ranked first get some, and none once there is plenty.
-        writes = number < settings.max_sources and plenty < _PLENTY * wanted
+        # The planner's drafts cost calls: only the sources ranked first get some, and none once there is plenty. What
+        # the reranker did not name gets some only while nothing else gives the wanted rows.
+        writes = number < settings.max_sources and plenty < _PLENTY * wanted and (number < named or enough < wanted)
         compiled = await compile_source(
             hit,
             records,
             settings,
             setting,
             planner=models.planner if writes else None,
-            none=none,
+            none=named == 0,
             judge=models.judge if settings.judge else None,
         )
         if (best := compiled.best) is None:
@@ -164,7 +165,9 @@ async def _tried(
             continue
         write_pilot(run, slug(hit.card.id), best, records)
         found.append((_chosen(hit.source, best), best))
-        plenty += (hit.card.rows or len(records)) * best.rate() if best.score >= _GOOD else 0.0
+        gives = (hit.card.rows or len(records)) * best.rate()
+        enough += gives
+        plenty += gives if best.score >= _GOOD else 0.0
     if not found:
         names = ", ".join(hit.card.id for hit in hits[:5]) or "none found"
         raise SourceError(f"no source fits the task (looked at {names}); add sources, demonstrations or a model")

@@ -9,11 +9,11 @@ generated program alone is far less accurate than a vote).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from upcycle.config import Datatune
-from upcycle.errors import ConfigError
+from upcycle.errors import ConfigError, RowKind
 from upcycle.methods.datatune.agreement import agreements
 from upcycle.methods.datatune.doubts import Doubt
 from upcycle.methods.datatune.fields import select_fields
@@ -24,6 +24,7 @@ from upcycle.methods.datatune.plans.plan import Plan
 from upcycle.methods.datatune.plans.program import Made, compile_plan
 from upcycle.methods.datatune.worker import Worker
 from upcycle.records import Record
+from upcycle.task import Task
 
 if TYPE_CHECKING:
     from upcycle.llm.model import Model
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _REVISIONS = 2
 _SURE = 0.8  # a free plan with this score is not challenged by one that costs calls
+_AGREED = 0.9
 _JUDGED = 10
 _VOTING = 5  # records the model executes the plan on, to have a say
 
@@ -119,13 +121,25 @@ async def _drafted(
             plan, hit.source, some, setting, likeness=_resembling(hit, records, setting, plan), plan_by="model"
         )
 
-    written = await asyncio.gather(*(draft(number) for number in range(settings.drafts)))
-    plans = list({plan.sha(): plan for plan in written if plan is not None}.values())
-    pilots = [await tried_out(plan) for plan in plans or [free_text_plan(task, hit.card, list(roles), roles)]]
+    plans: dict[str, Plan] = {}
+    pilots: list[Pilot] = []
+    # More than half of the drafts at once; where they agree, the rest could not outvote them and are not bought.
+    few = settings.drafts // 2 + 1
+    for numbers in (range(few), range(few, settings.drafts)):
+        written = await asyncio.gather(*(draft(number) for number in numbers))
+        new = {plan.sha(): plan for plan in written if plan is not None and plan.sha() not in plans}
+        plans |= new
+        pilots += [await tried_out(plan) for plan in new.values()]
+        if None not in written and (any(map(_nothing_to_find, pilots)) or _agreed(pilots, tried, task)):
+            break
+    if not plans:
+        pilots.append(await tried_out(free_text_plan(task, hit.card, list(roles), roles)))
     for revision in range(_REVISIONS if plans else 0):
         best = max(pilots, key=lambda one: one.score)
+        if _nothing_to_find(best) or not (feedback := best.feedback()):
+            break
         # Who could not write a valid plan is not asked for a better one.
-        if not (feedback := best.feedback()) or (plan := await draft(settings.drafts + revision, feedback)) is None:
+        if (plan := await draft(settings.drafts + revision, feedback)) is None:
             break
         pilots.append(await tried_out(plan))
     return pilots
@@ -140,13 +154,30 @@ def _resembling(hit: Hit, records: Sequence[Record], setting: Setting, plan: Pla
     return likeness
 
 
+def _nothing_to_find(tried: Pilot) -> bool:
+    """Whether the model itself left every record out: another plan would find no more in them."""
+    dropped = [drop.kind == RowKind.SKIPPED and bool(drop.origin.calls) for drop in tried.dropped]
+    return not tried.examples and bool(dropped) and all(dropped)
+
+
+def _agreed(pilots: Sequence[Pilot], tried: Sequence[Record], task: Task) -> bool:
+    """Whether these plans make examples, and the same ones of the same records."""
+    refs = {record.ref for record in tried}
+    scores = agreements([_on(one, refs) for one in pilots], task.contract.kind)
+    return bool(pilots) and min(scores) >= _AGREED and all(one.score > 0 for one in pilots)
+
+
+def _on(one: Pilot, refs: Collection[str]) -> dict[str, Made]:
+    return {ref: made for ref, made in one.made().items() if ref in refs}
+
+
 async def _voted(
     hit: Hit, searched: list[Pilot], drafted: list[Pilot], tried: Sequence[Record], setting: Setting
 ) -> list[Pilot]:
     """All pilots with their agreement, and what it cost to have the model execute the plan beside them."""
     pilots = [*searched, *drafted]
     refs = [record.ref for record in tried]
-    voters = [{ref: made for ref, made in one.made().items() if ref in refs} for one in pilots]
+    voters = [_on(one, refs) for one in pilots]
     best = max(drafted, key=lambda one: one.score)
     if len(pilots) > 1 or not best.plan.needs_model:
         voters.append(await executed(hit, best.plan, tried[:_VOTING], setting))

@@ -9,10 +9,12 @@ from upcycle.llm.model import Model, Request
 from upcycle.methods.prompts import fill, show_task
 from upcycle.task import Task
 
+_DEMONSTRATION_CHARS = (600, 300)
+
 
 async def expand(task: Task, model: Model) -> str:
     """The task in at most about 150 words; the instruction itself when the model cannot say more."""
-    prompt = fill(Path(__file__).parent, "expand", task=show_task(task))
+    prompt = fill(Path(__file__).parent, "expand", task=show_task(task, chars=_DEMONSTRATION_CHARS))
     request = Request(({"role": "user", "content": prompt},), stage="expand", max_tokens=300)
     try:
         text = (await model.complete(request)).text.strip()

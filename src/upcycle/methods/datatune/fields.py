@@ -14,6 +14,7 @@ from upcycle.records import Record
 from upcycle.sources.card import Card
 from upcycle.task import Task
 
+_DEMONSTRATION_CHARS = (300, 150)
 ROLES = ("material", "label", "context", "unusable")
 
 
@@ -26,7 +27,7 @@ async def select_fields(task: Task, card: Card, records: Sequence[Record], model
     prompt = fill(
         Path(__file__).parent,
         "fields",
-        task=show_task(task),
+        task=show_task(task, most=3, chars=_DEMONSTRATION_CHARS),
         source=card.name,
         card=cut(" ".join(card.text.split()), 800),
         columns=", ".join(columns),

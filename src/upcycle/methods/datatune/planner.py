@@ -23,6 +23,7 @@ from upcycle.records import Record
 from upcycle.sources.card import Card
 from upcycle.task import Task
 
+_DEMONSTRATION_CHARS = (600, 300)
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -59,7 +60,7 @@ async def plan(
     prompt = fill(
         Path(__file__).parent,
         "plan",
-        task=show_task(task),
+        task=show_task(task, chars=_DEMONSTRATION_CHARS),
         expanded=expanded,
         source=card.name,
         card=cut(" ".join(card.text.split()), 800),

@@ -1,14 +1,16 @@
-"""Rerank: the model sees cards, columns and sample rows of the candidates and orders them, several times.
+"""Rerank: the model sees cards, columns and a sample row of the candidates and orders them, several times.
 
 Votes are drawn at a temperature that makes them differ; ids that are not on the list are discarded and counted, ties
 fall back to the order of the search, and "none" needs a majority of the valid votes (DataTune, section 3.1, where a
-hallucinated name counts as a vote and later "none" answers lose paid rows).
+hallucinated name counts as a vote and later "none" answers lose paid rows). Once more than half of the votes agree on
+the best source, the rest could not change it and are not bought.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from upcycle.sources.catalog import Hit
 
 VOTE_TEMPERATURE = 0.7
-_PROMPT_CHARS = 24_000
+_PROMPT_CHARS = 10_000
 _DATASET_CHARS = 1_500
+_DEMONSTRATION_CHARS = (300, 150)
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"ranking": {"type": "array", "items": {"type": "string"}}, "none": {"type": "boolean"}},
@@ -33,7 +36,7 @@ _SCHEMA: dict[str, Any] = {
 
 
 class Ranking(NamedTuple):
-    """The candidates in the order of the votes; those no vote named are left out."""
+    """The candidates in the order of the votes: those that most votes name, or any where none is named by most."""
 
     hits: list[Hit]
     none: bool
@@ -46,11 +49,18 @@ async def rerank(task: Task, hits: Sequence[Hit], model: Model, *, votes: int = 
     """Order `hits` by usefulness for the task.
 
     A vote that fails is one vote less; only when all fail is the order of the search kept.
+
+    Args:
+        votes: the most there are; fewer where more than half of them put the same source first, or none.
     """
     names = {f"d{n}": hit for n, hit in enumerate(hits, 1)}
     prompt = _prompt(task, names)
-    replies = await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(votes)))
+    majority = votes // 2 + 1
+    replies = await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(majority)))
+    if len({_best(reply, names) for reply in replies}) > 1 or None in replies:
+        replies += await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(majority, votes)))
     scores: dict[str, float] = dict.fromkeys(names, 0.0)
+    named: Counter[str] = Counter()
     nones = valid = invalid = 0
     for reply in replies:
         if reply is None:
@@ -62,13 +72,19 @@ async def rerank(task: Task, hits: Sequence[Hit], model: Model, *, votes: int = 
             continue  # named nothing that exists: not a vote for none
         valid += 1
         nones += not ranking
+        named.update(ranking)
         for place, name in enumerate(ranking):
             scores[name] += len(names) - place
     if not valid:
         return Ranking(list(hits), none=False, votes=0, invalid=invalid)
-    order = [name for name in names if scores[name] > 0]
+    order = [name for name in names if named[name] * 2 > valid] or [name for name in names if named[name]]
     order.sort(key=lambda name: -scores[name])  # stable: ties keep the order of the search
     return Ranking([names[name] for name in order], nones * 2 > valid, valid, invalid)
+
+
+def _best(reply: dict[str, Any] | None, names: Collection[str]) -> str | None:
+    """The first source of a vote that exists; None where it names none."""
+    return next((name for name in (reply or {}).get("ranking", ()) if name in names), None)
 
 
 async def _vote(prompt: str, model: Model, sample: int) -> dict[str, Any] | None:
@@ -91,7 +107,7 @@ def _prompt(task: Task, names: dict[str, Hit]) -> str:
     room = min(_DATASET_CHARS, _PROMPT_CHARS // max(1, len(names)))
     shown = "\n".join(f'<dataset id="{name}">\n{_show(hit, room)}\n</dataset>' for name, hit in names.items())
     here = Path(__file__).parent
-    return fill(here, "rerank", datasets=shown, task=show_task(task), ids=", ".join(names))
+    return fill(here, "rerank", datasets=shown, task=show_task(task, chars=_DEMONSTRATION_CHARS), ids=", ".join(names))
 
 
 def _show(hit: Hit, room: int) -> str:
@@ -100,5 +116,5 @@ def _show(hit: Hit, room: int) -> str:
     facts = f"{card.name}: {card.rows if card.rows is not None else 'unknown number of'} rows"
     facts += f", language {', '.join(card.languages) or 'unknown'}, columns: {cut(columns, room // 4)}"
     text = cut(" ".join(card.text.split()), room // 4)
-    rows = show_records(hit.sample[:2], chars=max(60, room // (2 * max(1, len(card.columns)))))
+    rows = show_records(hit.sample[:1], chars=max(60, room // (2 * max(1, len(card.columns)))))
     return f"{facts}\n{text}\n{cut(rows, room // 2)}"
