@@ -12,7 +12,7 @@ from upcycle.curation.confirmation import confirmed
 from upcycle.curation.contamination import GoldIndex, contamination_check, tiers_in_words
 from upcycle.curation.contamination_report import contamination_report, in_markdown
 from upcycle.curation.semantic import semantic_check
-from upcycle.errors import ConfigError
+from upcycle.errors import ConfigError, RowKind
 from upcycle.llm import weights
 from upcycle.llm.model import Request
 from upcycle.records import Dropped, Example, Origin, Record
@@ -174,11 +174,16 @@ def test_chinese_items_are_found_in_longer_texts():
 
 
 def test_the_report_shows_row_and_item_side_by_side():
-    gone = Dropped("d1", Origin("test"), "curation", "contaminated", "x", input=LONG.upper())  # type: ignore[arg-type]
+    gone = Dropped("d1", Origin("test"), "curation", RowKind.DUPLICATE, "x", input=LONG.upper())
     pairs = contamination_report([example("harmless"), gone, example(SAME)], [(LONG, None), (ITEM, None)],
                                  index=GoldIndex([(LONG, None), (ITEM, None)], encode=ENCODER))  # fmt: skip
     assert [(pair["tier"], pair["item"], pair["gold"]) for pair in pairs] == [("exact", 1, LONG), ("semantic", 2, ITEM)]
     assert json.loads(json.dumps(pairs)) == pairs
+    why = GoldIndex([(LONG, None), (ITEM, None)], encode=ENCODER).match(SAME)
+    assert why is not None
+    told = Dropped("d2", Origin("test"), "curation", RowKind.CONTAMINATED, why.reason, SAME, "x", why.score, "gold 2")
+    found = contamination_report([told], [(LONG, None), (ITEM, None)], index=GoldIndex([], tiers=TWO))
+    assert [(pair["tier"], pair["item"], pair["reason"]) for pair in found] == [("semantic", 2, why.reason)]
     page = in_markdown(pairs, most=1)
     assert "| exact | 1 |\n| overlap | 0 |\n| semantic | 1 |" in page
     assert LONG.upper() in page

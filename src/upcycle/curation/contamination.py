@@ -57,6 +57,13 @@ class Match(NamedTuple):
         )
 
 
+def tier_of(reason: str) -> str:
+    """The tier behind the reason of a verdict, for rows that were written and read again."""
+    if reason.startswith("says in other words"):
+        return "semantic"
+    return "exact" if reason.startswith(("has the same words", "holds the words")) else "overlap"
+
+
 def contamination_check(
     items: Sequence[Item], *, tiers: Sequence[str] = TIERS, encode: SentenceEncoder | None = None
 ) -> Check:

@@ -1,7 +1,7 @@
 """The removal report: what was found to repeat gold, side by side with what it repeats.
 
 `contamination_report(...)` gives values that are JSON as they are; `in_markdown(...)` sets them as a page people read.
-Matches are found again by the same index, so the report can be made of any dataset or of a run's dropped rows.
+A dropped row tells itself what it repeats; of an example, or a row dropped for another reason, it is looked up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from upcycle.curation.contamination import TIERS, GoldIndex, Item
+from upcycle.curation.contamination import TIERS, GoldIndex, Item, Match, tier_of
+from upcycle.errors import RowKind
 from upcycle.records import Dropped, Example
 
 _SHOWN = 600
@@ -40,9 +41,8 @@ def contamination_report(
     index = index or GoldIndex(items)
     pairs: list[Pair] = []
     for example in examples:
-        choices = example.choices if isinstance(example, Example) else None
-        match = index.match(example.input or "", choices)
-        if match is not None:
+        match = _told(example) or index.match(example.input or "", getattr(example, "choices", None))
+        if match is not None and match.item < len(items):
             pairs.append(
                 Pair(
                     tier=match.tier,
@@ -55,6 +55,14 @@ def contamination_report(
                 )
             )
     return pairs
+
+
+def _told(row: Example | Dropped) -> Match | None:
+    """What a row was dropped for, where that was contamination."""
+    if not isinstance(row, Dropped) or row.kind != RowKind.CONTAMINATED:
+        return None
+    number = (row.other or "").removeprefix("gold ")
+    return Match(tier_of(row.reason), int(number) - 1, row.score or 0.0, row.reason) if number.isdecimal() else None
 
 
 def in_markdown(pairs: Sequence[Pair], *, most: int = 200) -> str:
