@@ -196,7 +196,7 @@ class Program:
         if (fault := self._given_up.get(number)) is not None:
             outcomes: Sequence[Outcome] = [fault] * len(live)
         else:
-            seen = [_seen(step, row, Draw(f"{self.seed}/{row.ref}").at(number)) for row in live]
+            seen = [_seen(step, row, Draw(f"{self.seed}/{row.ref}"), number) for row in live]
             outcomes = sandbox.run(step.program, seen)
             self._judge(number, outcomes)
         for row, outcome in zip(live, outcomes, strict=True):
@@ -271,9 +271,12 @@ def _split(step: Split, row: Row) -> list[Row]:
     ]
 
 
-def _seen(step: Python, row: Row, random: Random) -> dict[str, Any]:
+def _seen(step: Python, row: Row, draw: Draw, number: int) -> dict[str, Any]:
     seen = {name: _plain(row.values.get(name)) for name in step.fields}
-    return {**seen, "_draws": [random.random() for _ in range(step.draws)]} if step.draws else seen
+    if step.draws:
+        random = draw.at(number)
+        seen["_draws"] = [random.random() for _ in range(step.draws)]
+    return seen
 
 
 def _plain(value: Any) -> Any:
