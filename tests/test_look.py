@@ -52,7 +52,7 @@ async def build(folder: Path, server: FakeServer, **more: Any) -> upcycle.Report
     return await upcycle.build(
         "Give the text a title.",
         sources=(str(folder / "rows.jsonl"),),
-        methods={"datatune": {"plan": str(folder / "plan.yaml"), "min_yield": 0}},
+        methods={"datatune": {"plan": str(folder / "plan.yaml"), "min_yield": 0, "batch": 8}},
         model={"planner": "none", "judge": "none", "executor": "openai/fake", "base_url": server.url},
         rows=12,
         out=folder / "run",

@@ -19,6 +19,7 @@ from upcycle.curation.checks import Check
 from upcycle.errors import RowError, RowKind
 from upcycle.llm.model import Model
 from upcycle.llm.roles import Roles
+from upcycle.methods.datatune.batches import most_together
 from upcycle.methods.datatune.choose import Search, choose
 from upcycle.methods.datatune.compile import executor
 from upcycle.methods.datatune.loads import Loads
@@ -115,7 +116,7 @@ class _Stream:
         worker = Worker(
             program, task=common.task, expanded=common.expanded, model=common.model, pool=pool, sandbox=common.sandbox
         )
-        batch = common.settings.batch
+        batch = most_together(common.model, common.settings.batch)
         setting = Setting(common.task, common.expanded, common.model, common.sandbox, common.seed, batch)
         return Transform(
             worker,

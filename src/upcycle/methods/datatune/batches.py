@@ -13,6 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from upcycle.errors import RowError
+from upcycle.llm.model import Model
 from upcycle.methods.datatune.sizing import Sizing
 from upcycle.methods.datatune.worker import Ended, Waiting, Worker
 from upcycle.records import Record
@@ -25,6 +26,19 @@ LAG = 16
 
 _LEAST = 64
 _START = 32
+
+
+_MOST = 32
+
+
+def most_together(model: Model | None, asked: int | None) -> int:
+    """How many records a call may hold: what was asked for; else many, and one for the model in this process.
+
+    That one remembers the part of the prompt that stays the same, so together they save nothing, and confuse it.
+    """
+    if asked is not None:
+        return asked
+    return 1 if model is not None and model.endpoint.startswith("embedded:") else _MOST
 
 
 class Load(NamedTuple):

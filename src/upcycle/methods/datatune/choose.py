@@ -21,6 +21,7 @@ from upcycle.config import Datatune
 from upcycle.contract import without_options
 from upcycle.errors import SourceError
 from upcycle.llm.roles import Roles
+from upcycle.methods.datatune.batches import most_together
 from upcycle.methods.datatune.compile import compile_source
 from upcycle.methods.datatune.expand import expand
 from upcycle.methods.datatune.pilot import Pilot, Setting, pilot
@@ -74,7 +75,9 @@ async def choose(
         SourceError: no source fits the task.
         StaleRunError: a source or a plan changed after rows were made with it.
     """
-    setting = Setting(task, task.instruction, models.executor, sandbox, seed, settings.batch)
+    setting = Setting(
+        task, task.instruction, models.executor, sandbox, seed, most_together(models.executor, settings.batch)
+    )
     if (known := run.journal.meta("chosen")) is not None:
         choice = remembered(orjson.loads(known), sources, run)
         if not price or all(one.piloted for one in choice.chosen):
