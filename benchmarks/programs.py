@@ -8,7 +8,8 @@ again. The second is the product's own executor (the model is shown task, plan a
 example), one record a call, over records of the same source; its planning is not counted, which favours it.
 
 Some tasks find the answer in a column; in the lines marked "taken away" that column was taken out of the sources first,
-so that a model has to write what it held.
+so that a model has to write what it held. Then: how fast a program is that needs no model, whether it makes the same
+examples whatever the workers, the blocks and the kills, and where right options stand (`program_speed.py`).
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import Line, arguments, finish
+import program_speed
+from bench import Line, arguments, finish, kept_rows
 from simulated import Simulated
 from six_tasks import read_task
 from upcycle.build import build
@@ -48,6 +51,9 @@ PAPER_TOKENS = 2_500
 """What the paper's executor takes for a row (about 2,000 tokens of prompt, 500 of reasoning and reply)."""
 PER_RECORD = 60
 REARRANGING, ELSEWHERE = 0.10, 0.30
+
+Part = tuple[list[Line], dict[str, Any]]
+"""Lines of the table, and the facts they show."""
 
 
 class Case(NamedTuple):
@@ -130,11 +136,23 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=500)
     parser.add_argument("--task", action="append", choices=[case.name for case in CASES])
     parser.add_argument("--data", type=Path, default=_data())
+    parser.add_argument("--records", type=int, default=40_000, help="records a program is timed on")
     parser.add_argument("--stages", action="store_true", help="say where the tokens went")
     args = parser.parse_args()
     if not (args.data / "hub").is_dir():
         sys.exit(f"{args.data} holds no hub/ folder; set UPCYCLE_DATA or give --data")
-    outcomes = measured([case for case in CASES if not args.task or case.name in args.task], args)
+    lines, facts = tokens_compared([case for case in CASES if not args.task or case.name in args.task], args)
+    if not args.task:
+        for part in (speed_measured(args.records), positions_measured(args.data)):
+            lines += part[0]
+            facts |= part[1]
+    title = f"Tokens per kept example, -n {args.rows}: upcycle build / its model alone, one record a call; and programs"
+    return finish(title, lines, facts, as_json=args.json)
+
+
+def tokens_compared(cases: Sequence[Case], args: argparse.Namespace) -> Part:
+    """The table of `measured`, and where the tokens went."""
+    outcomes = measured(cases, args)
     if args.stages:
         for one in outcomes:
             print(f"{one.case.told}: {', '.join(f'{stage} {count:,}' for stage, count in one.stages.items())}")
@@ -146,8 +164,62 @@ def main() -> int:
         "kept": {one.case.name: one.kept for one in outcomes},
         "by_code": {one.case.name: round(one.by_code, 4) for one in outcomes},
     }
-    title = f"Tokens per kept example, -n {args.rows}: upcycle build / its model alone, one record a call"
-    return finish(title, [one.line() for one in outcomes], facts, as_json=args.json)
+    return [one.line() for one in outcomes], facts
+
+
+def speed_measured(records: int) -> Part:
+    found = program_speed.speed(records)
+    reached, asked = found.python[2], program_speed.ASKED
+    with tempfile.TemporaryDirectory() as name:
+        same = program_speed.survives_a_kill(Path(name))
+    facts = {
+        "records_per_s": reached,
+        "records_per_s_1": found.python[1],
+        "records_per_s_pure": found.pure,
+        "same_examples": found.same,
+        "same_after_kill": same,
+    }
+    lines = [
+        Line("code in the sandbox, 2 workers", f"{reached:,} records/s", f">= {asked:,}/s", reached >= asked),
+        Line("code in the sandbox, 1 worker", f"{found.python[1]:,} records/s"),
+        Line("typed steps alone", f"{found.pure:,} records/s", f">= {asked:,}/s", found.pure >= asked),
+        Line("same examples: 1 or 2 workers, any block", _told(found.same), "yes", found.same),
+        Line("same dataset: killed (-9) and run again", _told(same), "yes", same),
+    ]
+    return lines, facts
+
+
+def _told(good: bool) -> str:
+    return "yes" if good else "no"
+
+
+def positions_measured(data: Path) -> Part:
+    """Where right options stand in 1,000 examples of two tasks, and how even the labels of a third are."""
+    found: dict[str, float] = {}
+    counted: dict[str, int] = {}
+    for name in ("cause_and_effect", "code_line_description"):
+        rows = _free(name, data, program_speed.POSITIONS)
+        found[name] = program_speed.position_p([(row["input"], row["output"]) for row in rows])
+        counted[name] = len(rows)
+    labels = Counter(row["output"] for row in _free("imdb_sentiment", data, program_speed.POSITIONS))
+    shares = {label: round(count / labels.total(), 4) for label, count in sorted(labels.items())}
+    least, asked = min(found.values()), program_speed.ASKED_P
+    told = ", ".join(f"{name} {p:.3f} of {counted[name]:,}" for name, p in found.items())
+    lines = [
+        Line("p of the right options' positions", told, f"> {asked}", least > asked),
+        Line("labels of imdb_sentiment", ", ".join(f"{label} {share:.1%}" for label, share in shares.items())),
+    ]
+    return lines, {"position_p": round(least, 4), "position_ps": found, "label_shares": shares}
+
+
+def _free(name: str, data: Path, rows: int) -> list[dict[str, Any]]:
+    """Examples made without a model, from the hub and Python's own library."""
+    task = read_task(data / "tasks" / name / "task.json")
+    config = make_config({"rows": rows, "sources": (str(data / "hub"), "stdlib"), "model": one_model("none")})
+    with tempfile.TemporaryDirectory() as folder:
+        with Run.open(Path(folder) / "run", config.identity()) as run:
+            asyncio.run(build(task, config, run))
+        return kept_rows(Path(folder) / "run")
 
 
 def _data() -> Path:
