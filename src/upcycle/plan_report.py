@@ -167,6 +167,7 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
                 sandbox=sandbox,
                 price=True,
             )
+    alone = models.executor is not None and models.executor.endpoint.startswith("embedded:")
     priced = models.priced or any(one.micro_per_row for one in choice.chosen)
     spent = run.journal.spent()
     return PlanReport(
@@ -174,7 +175,7 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
         task=task.name,
         wanted=wanted,
         plans=[_planned(one, run) for one in choice.chosen],
-        price=_price(choice.chosen, wanted, run, config, known=priced),
+        price=_price(choice.chosen, wanted, run, config, known=priced, alone=alone),
         spent_usd=spent.micro / 1e6,
         spent_calls=spent.calls,
         spent_tokens=spent.tokens,
@@ -204,8 +205,12 @@ def _pilot(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _price(chosen: Sequence[Chosen], wanted: int, run: Run, config: BuildConfig, *, known: bool) -> Price:
-    """What `wanted` examples take: each source its share, what is then missing from those with records left."""
+def _price(chosen: Sequence[Chosen], wanted: int, run: Run, config: BuildConfig, *, known: bool, alone: bool) -> Price:
+    """What `wanted` examples take: each source its share, what is then missing from those with records left.
+
+    Args:
+        alone: the model answers one call at a time, so more at once save no time.
+    """
     gives = [0.0] * len(chosen)
     for aim in ([one.share * wanted for one in chosen], [float(wanted)] * len(chosen)):
         for place, one in enumerate(chosen):
@@ -214,7 +219,10 @@ def _price(chosen: Sequence[Chosen], wanted: int, run: Run, config: BuildConfig,
     records = [given / max(one.rate, 0.01) for given, one in zip(gives, chosen, strict=True)]
     asked = [count * (1.0 if one.plan.needs_model else one.failing) for count, one in zip(records, chosen, strict=True)]
     calls = sum(count * one.calls_per_row for count, one in zip(records, chosen, strict=True))
-    seconds = calls * run.journal.seconds_per_call(STAGE) / config.concurrency + sum(records) / _BY_CODE
+    if alone:
+        waited = sum(count * one.seconds_per_row for count, one in zip(records, chosen, strict=True))
+    else:
+        waited = calls * run.journal.seconds_per_call(STAGE) / config.concurrency
     micro = sum(count * one.micro_per_row for count, one in zip(records, chosen, strict=True))
     return Price(
         examples=round(sum(gives)),
@@ -223,5 +231,5 @@ def _price(chosen: Sequence[Chosen], wanted: int, run: Run, config: BuildConfig,
         calls=math.ceil(calls),
         tokens=round(sum(count * one.tokens_per_row for count, one in zip(records, chosen, strict=True))),
         usd=micro / 1e6 if known or not any(asked) else None,
-        seconds=seconds,
+        seconds=waited + sum(records) / _BY_CODE,
     )

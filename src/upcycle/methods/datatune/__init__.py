@@ -9,6 +9,7 @@ model works only on what needs words, several records a call.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import cached_property
@@ -33,6 +34,8 @@ from upcycle.run import Run
 from upcycle.sandbox import Sandbox
 from upcycle.sources.source import Source
 from upcycle.task import Task
+
+_SANDBOXES = 2  # worker processes, started only where a plan holds Python
 
 __all__ = ["Choice", "Chosen", "Search", "choose", "datatune"]
 
@@ -63,7 +66,7 @@ async def datatune(
         SourceError: no source fits the task.
         ProviderError, BudgetExceededError, DiskError: the run stops; what is finished is kept.
     """
-    with Sandbox() as sandbox:
+    with Sandbox(workers=min(_SANDBOXES, os.cpu_count() or 1)) as sandbox:
         choice = await choose(
             task, settings, sources, models=models, run=run, seed=seed, search=search, wanted=wanted, sandbox=sandbox
         )

@@ -54,6 +54,7 @@ class Asked(NamedTuple):
         error: why no valid answer came; its `calls` are those to forget when the record is to be asked afresh.
         calls: every call the record was in.
         tries: how many those were; more than 1 means asked again.
+        wrong: what was wrong with the last reply; "" where there is a valid one.
     """
 
     values: dict[str, str]
@@ -61,6 +62,7 @@ class Asked(NamedTuple):
     error: RowError | None
     calls: Calls
     tries: int
+    wrong: str = ""
 
 
 class Asking:
@@ -83,14 +85,22 @@ class Asking:
         fields = sum(_bound(name, step.contract) for name, step in self._names.items())
         self._row_tokens = _FRAME_TOKENS + max(fields, _REASON_TOKENS)
 
-    async def answers(self, rows: Sequence[Mapping[str, Any]], model: Model) -> list[Asked]:
+    async def answers(
+        self, rows: Sequence[Mapping[str, Any]], model: Model, *, once: bool = False, wrong: Sequence[str] = ()
+    ) -> list[Asked]:
         """What the model writes for each of some records, asked in one call; at most `fits(rows)` should be given.
+
+        Args:
+            once: do not ask again for those whose replies cannot be used.
+            wrong: where these are such records, what was wrong with each reply.
 
         Raises:
             ProviderError: and whatever else is no single record's failure.
         """
         shown = [self._show(row) for row in rows]
-        answers = await ask_together(model, shown, self._request, check=self._check, tries=self._tries)
+        answers = await ask_together(
+            model, shown, self._request, check=self._check, tries=1 if once else self._tries, wrong=wrong
+        )
         return [self._asked(answer) for answer in answers]
 
     def fits(self, rows: Sequence[Mapping[str, Any]], limit_tokens: int = _PROMPT_TOKENS) -> int:
@@ -110,6 +120,7 @@ class Asking:
 
     def _prompt(self, task: Task, expanded: str, prose: str) -> str:
         several = len(self._names) > 1
+        plan = f"Plan: {prose}\n" if prose else ""
         lines = [
             f"- {json.dumps(name, ensure_ascii=False)}: {step.ask} ({_told(step, several=several)})"
             for name, step in self._names.items()
@@ -118,8 +129,7 @@ class Asking:
             Path(__file__).parent,
             "row",
             task=show_task(task, most=_DEMONSTRATIONS, chars=_DEMONSTRATION_CHARS),
-            expanded=expanded,
-            plan=f"Plan: {prose}\n" if prose else "",
+            about=f"About the task: {expanded}\n{plan}" if expanded else plan,
             fields="\n".join(lines),
             shape="{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: ..." for name in self._names) + "}",
         )
@@ -138,7 +148,7 @@ class Asking:
     def _asked(self, answer: Answer) -> Asked:
         calls = Calls(answer.calls, answer.cost_micro, answer.tokens)
         if answer.error is not None:
-            return Asked({}, None, answer.error, calls, answer.tries)
+            return Asked({}, None, answer.error, calls, answer.tries, answer.wrong)
         if SKIP in answer.value:
             return Asked({}, answer.value[SKIP].strip(), None, calls, answer.tries)
         values = {step.into: str(answer.value[name]).strip() for name, step in self._names.items()}

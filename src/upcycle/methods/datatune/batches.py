@@ -18,7 +18,7 @@ from upcycle.methods.datatune.sizing import Sizing
 from upcycle.methods.datatune.worker import Ended, Waiting, Worker
 from upcycle.records import Record
 
-BLOCK = 256
+BLOCK = 512
 """Records worked without a model between two turns of the event loop, so that Ctrl-C and progress get theirs."""
 
 LAG = 16
@@ -42,10 +42,11 @@ def most_together(model: Model | None, asked: int | None) -> int:
 
 
 class Load(NamedTuple):
-    """How many rows a call took, and whether the model executed the plan on them."""
+    """How many rows a call took, whether the model executed the plan on them, and whether they were asked before."""
 
     rows: int
     instead: bool
+    again: bool = False
 
 
 class Batch(NamedTuple):
@@ -74,6 +75,9 @@ class Batches:
         self._sizing = Sizing(start=min(_START, most), most=most, lag=LAG) if most > 1 else None
         self._live: deque[Waiting] = deque()
         self._failed: deque[Waiting] = deque()
+        # Asked once, with an answer that cannot be used: asked again together, as each call repeats its whole prompt.
+        self._live_again: deque[Waiting] = deque()
+        self._failed_again: deque[Waiting] = deque()
         self._number = 0
 
     def most_at_once(self, at_once: int) -> int:
@@ -96,22 +100,30 @@ class Batches:
             await self._read_until(records, min(size, short))
         elif not self.ended and len(self._failed) < size:
             await self._read(records, short)
-        for instead, waiting in ((True, self._failed), (False, self._live)):
-            enough = len(waiting) >= size and short >= size
-            if waiting and (enough or (alone and not self.ended)):
-                return self._batch(min(size, short, len(waiting)), instead=instead)
+        fresh = short - len(self._live_again) - len(self._failed_again)
+        for again, room in ((True, short), (False, fresh)):
+            for instead in (True, False):
+                waiting = self._queue(instead=instead, again=again)
+                enough = len(waiting) >= size and room >= size
+                if waiting and (enough or (alone and not self.ended)):
+                    return self._batch(min(size, short, len(waiting)), instead=instead, again=again)
         return None
+
+    def _queue(self, *, instead: bool, again: bool) -> deque[Waiting]:
+        if again:
+            return self._failed_again if instead else self._live_again
+        return self._failed if instead else self._live
 
     async def _again(self, records: Iterator[Record], short: int, *, alone: bool) -> Batch | None:
         """The batch an earlier process made at this place; None until its rows are there."""
         load = self._log[self._number]
-        waiting = self._failed if load.instead else self._live
+        waiting = self._queue(instead=load.instead, again=load.again)
         if self._worker.asks:
-            await self._read_until(records, 0 if load.instead else load.rows)
+            await self._read_until(records, 0 if load.instead or load.again else load.rows)
         elif not self.ended and len(waiting) < load.rows:
             await self._read(records, short)
         if len(waiting) >= load.rows:
-            return self._batch(load.rows, instead=load.instead)
+            return self._batch(load.rows, instead=load.instead, again=load.again)
         if alone and not self.ended:
             # These rows will not come again: some failed then and do not now. From here on it is decided anew.
             for number in [number for number in self._log if number >= self._number]:
@@ -119,12 +131,15 @@ class Batches:
             return await self.next(records, short, alone=alone)
         return None
 
-    def back(self, batch: Batch, ended: list[Ended]) -> None:
+    def back(self, batch: Batch, ended: list[Ended], again: list[Waiting]) -> None:
         """Take in what came back, in the order it was asked."""
         if self._sizing:
-            again = sum(1 for one in ended if len(one.calls.keys) > 1 or isinstance(one.end, RowError))
-            self._sizing.record(batch.number, len(batch.waiting), min(again, len(batch.waiting)))
+            wrong = len(again) + sum(1 for one in ended if len(one.calls.keys) > 1 or isinstance(one.end, RowError))
+            # Rows that were asked before are the difficult ones; they say nothing of the size.
+            asked = 0 if batch.waiting[0].wrong else len(batch.waiting)
+            self._sizing.record(batch.number, asked, min(wrong, asked))
         self.ended.extend(ended)
+        (self._failed_again if batch.worker is self._instead else self._live_again).extend(again)
 
     async def give_to_the_model(self, record: Record) -> None:
         """Queue a record that the program failed on for the model."""
@@ -133,8 +148,8 @@ class Batches:
         self.ended.extendleft(ended)
         self._failed.extend(waiting)
 
-    def _batch(self, most: int, *, instead: bool) -> Batch:
-        waiting, worker = (self._failed, self._instead) if instead else (self._live, self._worker)
+    def _batch(self, most: int, *, instead: bool, again: bool) -> Batch:
+        waiting, worker = self._queue(instead=instead, again=again), self._instead if instead else self._worker
         assert worker is not None
         rows = list(islice(waiting, most))
         rows = rows[: worker.fits(rows)]
@@ -142,7 +157,7 @@ class Batches:
             waiting.popleft()
         number, self._number = self._number, self._number + 1
         if self._sizing and number not in self._log:
-            self._log[number] = Load(len(rows), instead)
+            self._log[number] = Load(len(rows), instead, again)
         return Batch(number, rows, worker)
 
     async def _read_until(self, records: Iterator[Record], count: int) -> None:

@@ -194,10 +194,10 @@ async def executed(hit: Hit, plan: Plan, records: Sequence[Record], setting: Set
     made: dict[str, Made] = {}
     while waiting:
         count = worker.fits(waiting)
-        for ended in await worker.answer(waiting[:count]):
-            if isinstance(ended.end, Made):
-                made[ended.record.ref] = ended.end
-        waiting = waiting[count:]
+        over, again = await worker.answer(waiting[:count])
+        made |= {ended.record.ref: ended.end for ended in over if isinstance(ended.end, Made)}
+        # Those with an answer that could not be used are never in a call with those that had none yet.
+        waiting = waiting[count:] or again
     return made
 
 

@@ -17,7 +17,7 @@ class Loads(MutableMapping[int, Load]):
     def __init__(self, run: Run, source: str) -> None:
         self._run, self._source = run, source
         self._known = {
-            int(row.rpartition("\x1f")[2]): Load(value["rows"], value["instead"])
+            int(row.rpartition("\x1f")[2]): Load(value["rows"], value["instead"], value.get("again", False))
             for row, _, _, value, _ in run.journal.rows(STAGE, None)
             if row.rpartition("\x1f")[0] == source
         }

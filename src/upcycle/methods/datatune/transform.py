@@ -19,7 +19,7 @@ from upcycle.curation.checks import Check
 from upcycle.errors import ProviderError, RowError, RowKind
 from upcycle.methods.datatune.batches import BLOCK, Batch, Batches, Load
 from upcycle.methods.datatune.plans.program import Failed, Made, Skip
-from upcycle.methods.datatune.worker import Ended, Worker
+from upcycle.methods.datatune.worker import Ended, Waiting, Worker
 from upcycle.records import Dropped, Example, Origin, Record, example_id
 from upcycle.run import InOrder
 from upcycle.sources.card import Card
@@ -111,7 +111,7 @@ class Transform:
     ) -> AsyncGenerator[Ended, None]:
         """Every row's end, in an order that hangs on nothing but the records and the replies."""
         batches = self._batches
-        calls: InOrder[tuple[Batch, list[Ended]]] = InOrder(batches.most_at_once(at_once))
+        calls: InOrder[tuple[Batch, list[Ended], list[Waiting]]] = InOrder(batches.most_at_once(at_once))
         in_flight = 0
         try:
             while needed() > 0:
@@ -124,8 +124,8 @@ class Transform:
                 if not batches.ended:
                     if calls.idle:
                         return
-                    batch, ended = await calls.oldest()
-                    batches.back(batch, ended)
+                    batch, ended, again = await calls.oldest()
+                    batches.back(batch, ended, again)
                     in_flight -= len(batch.waiting)
                 while batches.ended and needed() > 0:
                     one = batches.ended.popleft()
@@ -141,15 +141,17 @@ class Transform:
         finally:
             await calls.close()
 
-    async def _answered(self, batch: Batch) -> tuple[Batch, list[Ended]]:
+    async def _answered(self, batch: Batch) -> tuple[Batch, list[Ended], list[Waiting]]:
         remembered = [self._remembered.get(self._name(one.record, one.row.part)) for one in batch.waiting]
-        if self._remembered and all(remembered):
-            return batch, [
+        # A call of several that come back to be asked again is answered from the journal, so that they do again.
+        if self._remembered and all(remembered) and (len(remembered) == 1 or batch.waiting[0].wrong):
+            ended = [
                 Ended(one.record, one.row.part, error)
                 for one, error in zip(batch.waiting, remembered, strict=True)
                 if error is not None
             ]
-        return batch, await batch.worker.answer(batch.waiting)
+            return batch, ended, []
+        return batch, *await batch.worker.answer(batch.waiting)
 
     def _falls_back(self, ended: Ended) -> bool:
         """Whether the model executes the plan on this record: its program failed on it, or broke the contract."""

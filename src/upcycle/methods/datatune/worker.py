@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-from upcycle.errors import ConfigError, RowError
+from upcycle.errors import ConfigError, RowError, RowKind
 from upcycle.llm.model import Model
 from upcycle.methods.datatune.asking import Asking, Calls
 from upcycle.methods.datatune.plans.operation import EMPTY, Pool
@@ -32,10 +32,21 @@ class Ended(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A row that waits for a model's answer."""
+    """A row that waits for a model's answer.
+
+    Attributes:
+        wrong: what was wrong with the answer it had; "" where it had none.
+        calls: in which it had it.
+    """
 
     record: Record
     row: Row
+    wrong: str = ""
+    calls: Calls = NONE
+
+
+def _both(one: Calls, other: Calls) -> Calls:
+    return Calls((*one.keys, *other.keys), one.cost_micro + other.cost_micro, one.tokens + other.tokens)
 
 
 class Worker:
@@ -82,16 +93,28 @@ class Worker:
         over = [self._ended(records[row.record], row, row.ended) for row in rows if row.ended is not None]
         return over, [Waiting(records[row.record], row) for row in rows if row.ended is None]
 
-    async def answer(self, waiting: Sequence[Waiting]) -> list[Ended]:
-        """Ask the model for these rows in one call (more where some must be asked again), and finish them."""
+    async def answer(self, waiting: Sequence[Waiting]) -> tuple[list[Ended], list[Waiting]]:
+        """Ask the model for these rows in one call, and finish them: the rows that ended, and those to ask again.
+
+        All of them, or none, had an answer before. Of several that had none, those whose answer cannot be used are
+        given back, to be asked again together with others; else they are asked again here.
+        """
         assert self.asking is not None
         assert self.model is not None
-        answers = await self.asking.answers([one.row.values for one in waiting], self.model)
+        wrong = [one.wrong for one in waiting if one.wrong]
+        once = len(waiting) > 1 and not wrong
+        answers = await self.asking.answers([one.row.values for one in waiting], self.model, once=once, wrong=wrong)
+        answers = [
+            answer._replace(calls=_both(one.calls, answer.calls)) for one, answer in zip(waiting, answers, strict=True)
+        ]
         over: list[list[Ended]] = [[] for _ in waiting]
+        again: list[Waiting] = []
         rows: list[Row] = []
         for place, (one, answer) in enumerate(zip(waiting, answers, strict=True)):
             one.row.record = place
-            if answer.error is not None:
+            if answer.error is not None and once and answer.error.kind == RowKind.UNPARSEABLE:
+                again.append(one._replace(wrong=answer.wrong or "no value", calls=answer.calls))
+            elif answer.error is not None:
                 over[place].append(self._ended(one.record, one.row, answer.error, answer.calls))
             elif answer.skip is not None:
                 over[place].append(self._ended(one.record, one.row, Skip(answer.skip), answer.calls))
@@ -102,7 +125,7 @@ class Worker:
             # A call is paid for once, whatever its answer was split into.
             calls = answers[row.record].calls if not over[row.record] else Calls(answers[row.record].calls.keys)
             over[row.record].append(self._ended(waiting[row.record].record, row, end, calls))
-        return [ended for place in over for ended in place]
+        return [ended for place in over for ended in place], again
 
     def _ended(self, record: Record, row: Row, end: Made | Skip | Failed | RowError, calls: Calls = NONE) -> Ended:
         return Ended(record, row.part, end, calls, self._by_model)

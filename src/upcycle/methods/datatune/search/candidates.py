@@ -447,7 +447,7 @@ def _fields(template: str) -> list[str]:
 
 
 NO_DESCRIPTION = (
-    r"(?i)^(see\b|internal|private|tests?\b|(write|create|implement) (a|the) (\w+ )?function|override)"
+    r"(?i)^(see\b|internal|private|tests?\b|(write|create|implement|complete) (a|the) (\w+ )?function|override)"
     r"|\b(deprecated|overridden|base class|subclass(es)?|don't use|do not use|this (method|function))\b"
     r"|\b(kata|your task|you (are|have|will))\b|[:,;]$|\.\.\.$| (to|the|a|of)\.$"
 )

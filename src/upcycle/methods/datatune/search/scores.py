@@ -16,6 +16,7 @@ from upcycle.methods.datatune.plans.program import Made, Program, compile_plan
 from upcycle.methods.datatune.plans.steps import PickOption, SampleOption, places
 from upcycle.methods.datatune.plans.values import same
 from upcycle.methods.datatune.search.columns import Offer, input_prior, output_prior
+from upcycle.methods.datatune.search.glossary import plain
 from upcycle.methods.datatune.search.shapes import language_of, likeness, same_script, shape
 from upcycle.methods.datatune.search.wanted import Wanted
 from upcycle.records import Record
@@ -243,7 +244,22 @@ def domain(task: Task, card: Any, offer: Offer) -> float:
     )
     often = {term for term, count in rows.items() if count >= max(2, 0.03 * min(100, len(offer.records)))}
     hits = sum(max(1.0 * _among(term.stem, said), 0.8 * _among(term.stem, often)) for term in asked)
-    return min(1.0, 0.15 + 1.1 * hits / len(asked))
+    terms = len(asked)
+    # The same labels over other matters say nothing; over the same matter they say that the same is asked of it.
+    if hits and _names_labels(task.contract.labels or (), offer):
+        hits, terms = hits + 1, terms + 1
+    return min(1.0, 0.15 + 1.1 * hits / terms)
+
+
+_LABELS_OF_ANY = frozenset(("yes", "no", "true", "false", "0", "1", "a", "b", "c", "d"))
+
+
+def _names_labels(labels: Sequence[str], offer: Offer) -> bool:
+    """Whether a column holds all of the task's labels by their own names, and these say what is asked."""
+    names = {plain(label) for label in labels}
+    if not names - _LABELS_OF_ANY:
+        return False
+    return any(names <= {plain(text) for text in column.texts} for column in offer.columns.values())
 
 
 def _among(term: str, known: set[str]) -> bool:
