@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -287,6 +288,19 @@ def test_the_command_writes_one_json_object(tmp_path: Path):
     [found] = json.loads(done.stdout)["sets"]
     assert (found["rows"], found["measured"]) == (40, 10)
     assert found["notes"] == ["measured on 10 of 40 examples, drawn with seed 0"]
+
+
+def test_ctrl_c_says_that_nothing_was_kept(tmp_path: Path):
+    path = jsonl(tmp_path / "one.jsonl", rows(sentences(20_000, length=60)))
+    command = [str(Path(sys.executable).with_name("upcycle")), "describe", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while "measuring" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert said == "\nupcycle: interrupted; the same command starts afresh\n"
 
 
 def test_rows_without_an_output_are_counted_as_left_out(tmp_path: Path):

@@ -21,6 +21,9 @@ VERBS = (
     *("curate", "why", "retry", "export", "push", "models", "doctor"),
 )
 
+_GO_ON = ("build", "plan")
+"""Verbs that keep what they did whatever they were asked; the others keep the calls to a model, where they make any."""
+
 
 class _Parser(argparse.ArgumentParser):
     """argparse in one sentence and with our exit code."""
@@ -59,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"upcycle: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nupcycle: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        goes_on = args.verb in _GO_ON or getattr(args, "model", None) not in (None, "none")
+        then = "goes on where it stopped" if goes_on else "starts afresh"
+        print(f"\nupcycle: interrupted; the same command {then}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from upcycle.cli.options import model_arguments
-from upcycle.errors import ConfigError
+from upcycle.cli.options import columns_of, model_arguments
 
 HELP = "check a dataset and keep what passes"
 
@@ -51,19 +50,20 @@ def run(args: argparse.Namespace) -> int:
     from upcycle import api
     from upcycle.cli import console
     from upcycle.cli.consent import agree
+    from upcycle.cli.working import at_once
     from upcycle.curating import checks_of, model_config
 
     names = ("near", "semantic", "guess", "even", "judge", "tries", "licence", "seed", "base_url", "budget")
     settings = {name: value for name in names if (value := getattr(args, name)) is not None}
-    if checks_of(args.check, settings).asks:
+    asks = checks_of(args.check, settings).asks
+    if asks:
         asyncio.run(agree(model_config(args.model, settings), yes=args.yes))
     with console.events(args) as listener:
-        report = asyncio.run(
-            api.curate(
-                args.dataset, out=args.out, check=args.check, task=args.task, examples=args.examples, gold=args.gold,
-                columns=_columns(args.columns), model=args.model, listener=listener, **settings,
-            )
+        work = api.curate(
+            args.dataset, out=args.out, check=args.check, task=args.task, examples=args.examples, gold=args.gold,
+            columns=columns_of(args.columns), model=args.model, listener=listener, **settings,
         )  # fmt: skip
+        report = asyncio.run(work) if asks else at_once(work)
     if args.json:
         console.print_object(report.facts())
     else:
@@ -71,15 +71,3 @@ def run(args: argparse.Namespace) -> int:
         if report.kept:
             print(f'  load it         datasets.load_dataset("{report.path}")')
     return 1 if report.stopped else 0
-
-
-def _columns(text: str | None) -> dict[str, str] | None:
-    if text is None:
-        return None
-    columns: dict[str, str] = {}
-    for pair in text.split(","):
-        role, found, name = pair.partition("=")
-        if not found or not name.strip():
-            raise ConfigError(f"--columns {text!r} is not like input=question,output=answer")
-        columns[role.strip()] = name.strip()
-    return columns

@@ -36,10 +36,9 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
-
     from upcycle import api
     from upcycle.cli import console
+    from upcycle.cli.working import at_once
 
     limit = {} if args.limit is None else {"limit": args.limit or None}
     rated = {} if args.rated is None else {"rated": args.rated}
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         base_url=args.base_url, budget=args.budget, task=args.task, out=args.out,
         tell=None if args.json else console.say, **limit, **rated,
     )  # fmt: skip
-    found = asyncio.run(work)
+    found = at_once(work)
     if args.json:
         console.print_object(found.facts())
     else:

@@ -15,7 +15,7 @@ _AFTER = """\
 | 0 | done; N reached, even if some sources were skipped |
 | 1 | work began and stopped short (N not reached, budget, disk, provider): said which; the same command goes on |
 | 2 | nothing began: usage, configuration, no readable source, a run made with other settings |
-| 130 | interrupted; the same command goes on |
+| 130 | interrupted; `build`, `plan` and whatever asks a model go on with the same command, the others start afresh |
 """
 
 

@@ -1,9 +1,10 @@
-"""What `build` and `plan` do before and around their one function: settings, consent, the open run, events."""
+"""What verbs do around their one function: settings, consent, the open run, events, and Ctrl-C."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -27,6 +28,22 @@ def in_run(args: argparse.Namespace, work: Callable[[Task, BuildConfig, Run], Co
         run.tell("task", "contract", text=task.contract.described())
         with asyncio.Runner(loop_factory=_loop) as runner:
             return runner.run(work(task, config, run))
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Do work that computes more than it waits, so that Ctrl-C ends it where it is.
+
+    asyncio only cancels, which work that computes for minutes between two awaits does not notice.
+    """
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        return asyncio.run(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _loop() -> asyncio.AbstractEventLoop:
