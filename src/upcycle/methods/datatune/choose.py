@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from upcycle.config import Datatune
-from upcycle.contract import without_options
 from upcycle.errors import SourceError
 from upcycle.llm.roles import Roles
 from upcycle.methods.datatune.batches import most_together
@@ -210,7 +210,7 @@ def _shared(found: Sequence[tuple[Chosen, Pilot]], wanted: int) -> list[Chosen]:
     weights: list[float] = []
     seen: list[set[str]] = []
     for one, tried in found:
-        texts = [_words(example.input) for example in tried.examples[:_COMPARED]]
+        texts = _own_words([f"{example.input} {example.output}" for example in tried.examples[:_COMPARED]])
         near = one.score >= _PEER * found[0][0].score
         weights.append(min(1.0, one.rate) * one.score**2 * _novelty(texts, seen) if near else 0.0)
         seen += texts if near else []
@@ -244,8 +244,11 @@ def _novelty(texts: Sequence[set[str]], seen: Sequence[set[str]]) -> float:
     return 1.0 - sum(nearest) / len(texts)
 
 
-def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", without_options(text).casefold()))
+def _own_words(texts: Sequence[str]) -> list[set[str]]:
+    """Words of each text, without those that most of them share: the task's own wording is nobody's novelty."""
+    words = [set(re.findall(r"\w+", text.casefold())) for text in texts]
+    counts = Counter(word for found in words for word in found)
+    return [{word for word in found if counts[word] <= len(words) / 2} or found for found in words]
 
 
 def sample(source: Source, seed: int, count: int = _SAMPLE) -> list[Record]:
