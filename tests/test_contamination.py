@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from upcycle.config import Curation
 from upcycle.curation.confirmation import confirmed
 from upcycle.curation.contamination import GoldIndex, contamination_check, tiers_in_words
 from upcycle.curation.contamination_report import contamination_report, in_markdown
@@ -149,9 +150,15 @@ def test_a_tier_that_was_not_asked_for_is_not_looked_through():
         GoldIndex([], tiers=("ngram",))
 
 
+def test_a_build_looks_for_paraphrases_only_where_it_is_told_to():
+    assert Curation().contamination == TWO
+    assert Curation(contamination=("exact", "semantic")).contamination == ("exact", "semantic")
+
+
 def test_what_is_looked_for_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("UPCYCLE_CACHE", str(tmp_path))
-    assert tiers_in_words(TWO) == "gold is looked for by the same words, verbatim spans; not by paraphrases, as asked"
+    said = tiers_in_words(TWO)
+    assert said.startswith("gold is looked for by the same words, verbatim spans; not by paraphrases, which are only")
     expected = "static word vectors" if installed_encoder() else "no encoder is installed"
     assert expected in tiers_in_words()
 

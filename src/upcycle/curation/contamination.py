@@ -191,7 +191,7 @@ def tiers_in_words(tiers: Sequence[str] = TIERS) -> str:
     on = [looked[tier] for tier in TIERS if tier in tiers and (tier != "semantic" or encoder is not None)]
     said = f"gold is looked for by {', '.join(on) or 'nothing'}"
     if "semantic" not in tiers:
-        return f"{said}; not by paraphrases, as asked"
+        return f"{said}; not by paraphrases, which are only looked for where the semantic tier is named"
     if encoder is None:
         how = "pip install 'upcycle[embed]', then upcycle models fetch minilm"
         return f"{said}; not by paraphrases, because no encoder is installed ({how})"

@@ -17,6 +17,7 @@ from typing import Any
 import upcycle
 from upcycle.config import BuildConfig
 from upcycle.contract import Kind
+from upcycle.curation.contamination import tiers_in_words
 from upcycle.errors import RowKind
 from upcycle.report.croissant import rows_by_licence
 from upcycle.report.licence import NOT_ADVICE, NOT_STATED, LicenceVerdict, judge_licences
@@ -219,13 +220,12 @@ def _contamination(task: Task, config: BuildConfig, report: Report) -> str:
     told = f"{same:,} rows were dropped because they repeat another row or a demonstration."
     if not task.gold:
         return f"{told} No evaluation items were given, so none were looked for."
-    names = {"semantic": "semantic where an encoder is installed"}
-    tiers = ", ".join(names.get(tier, tier) for tier in config.curation.contamination)
     items = f"{len(task.gold):,} evaluation items"
-    if not tiers:
+    if not config.curation.contamination:
         return f"{told} {items} were given, but looking for them was switched off."
     found = report.dropped.get(RowKind.CONTAMINATED, 0)
-    return f"{told} {found:,} rows were dropped because they repeat one of {items} (looked for: {tiers})."
+    looked = tiers_in_words(config.curation.contamination)
+    return f"{told} {found:,} rows were dropped because they repeat one of {items}: {looked}."
 
 
 def _cost(config: BuildConfig, report: Report) -> str:
