@@ -11,7 +11,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from upcycle.config import BuildConfig
-from upcycle.curation.checks import checks_for
+from upcycle.curation.checks import checks_for, record_check_for
+from upcycle.curation.contamination import tiers_in_words
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
 from upcycle.llm.roles import Roles, open_models
 from upcycle.methods.datatune import Search, datatune
@@ -76,6 +77,8 @@ def produce(
     """Examples and drops of the task's methods, mixed by share and judged by one set of checks."""
     written = config.methods.generate is not None
     check = checks_for(task, config.curation, rows=config.rows, written=written)
+    if task.gold:
+        run.tell("curation", tiers_in_words(config.curation.contamination), gold=len(task.gold))
     starts: dict[str, tuple[float, Start]] = {}
     if (transforming := config.methods.datatune) is not None:
         starts["datatune"] = (
@@ -87,6 +90,7 @@ def produce(
                 models=models,
                 run=run,
                 check=check,
+                refuse=record_check_for(task, config.curation),
                 needed=needed,
                 wanted=config.rows,
                 seed=config.seed,

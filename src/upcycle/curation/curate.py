@@ -209,7 +209,7 @@ class _Work:
                 if not self.gold or not self.checks.tiers:
                     return None, ""
                 index = GoldIndex(self.gold, tiers=self.checks.tiers)
-                return index.contaminated_example, f"{len(self.gold):,} gold; {tiers_in_words(index.tiers)}"
+                return index.contaminated_example, f"{len(self.gold):,} gold; {tiers_in_words(self.checks.tiers)}"
             case "exact":
                 return exact_check(), ""
             case "near":
