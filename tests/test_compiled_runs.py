@@ -204,3 +204,23 @@ def test_a_plan_edited_into_nonsense_is_refused_with_the_step_and_the_reason(tmp
         assert said in done.stderr, done.stderr
         assert "plan.yaml" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+async def test_a_record_that_holds_a_gold_item_is_refused_before_anything_is_made_of_it(tmp_path: Path):
+    write_inputs(tmp_path, 20)
+    secret = "Note 7: it says 49."
+    (tmp_path / "gold.jsonl").write_text(json.dumps({"input": secret, "output": "x"}) + "\n")
+    plan = (tmp_path / "plan.yaml").read_text().replace('input: "{text}"', 'input: "Always {title}"')
+    (tmp_path / "plan.yaml").write_text(plan)
+    seen: list[str] = []
+
+    def row(shown: dict[str, Any]) -> Any:
+        seen.append(shown["text"])
+        return {"title": f"title of {shown['text'][5:7]}"}
+
+    async with FakeServer(answering(row)) as server:
+        report = await build(tmp_path, server, 20, gold=str(tmp_path / "gold.jsonl"))
+    assert secret not in seen
+    assert report.dropped["contaminated"] == 1
+    (dropped,) = [one for one in pq.read_table(tmp_path / "run/dropped").to_pylist() if one["kind"] == "contaminated"]
+    assert (dropped["stage"], dropped["other"]) == ("source", "gold 1")

@@ -6,22 +6,25 @@ everything before it, and one instance serves a whole run, whatever methods feed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from upcycle.config import Curation
 from upcycle.curation.balance import quota_check
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.contamination import contamination_check
+from upcycle.curation.contamination import GoldIndex, contamination_check
 from upcycle.curation.contract import contract_check
 from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check
 from upcycle.curation.language import language_check, languages_of
 from upcycle.curation.near import near_check
 from upcycle.curation.semantic import semantic_check
-from upcycle.records import Example, Verdict
+from upcycle.records import Example, Record, Verdict
 from upcycle.task import Task
 
-__all__ = ["KEEP", "Check", "checks_for", "first_drop"]
+__all__ = ["KEEP", "Check", "RecordCheck", "checks_for", "first_drop", "record_check_for"]
+
+RecordCheck = Callable[[Record], Verdict]
+"""What judges a source's record."""
 
 
 def checks_for(
@@ -56,6 +59,17 @@ def checks_for(
     if settings.label_share is not None and rows is not None:
         checks.append(quota_check(settings.label_share, rows))
     return first_drop(checks)
+
+
+def record_check_for(task: Task, settings: Curation | None = None) -> RecordCheck | None:
+    """What refuses a source's record before anything is made of it: one that holds a gold item, by words or by spans.
+
+    Paraphrases are looked for in what was made only: a record has many fields, and most of them never get there.
+    """
+    tiers = [tier for tier in (settings or Curation()).contamination if tier != "semantic"]
+    if not task.gold or not tiers:
+        return None
+    return GoldIndex([(item.input, item.choices) for item in task.gold], tiers=tiers).contaminated_record
 
 
 def first_drop(checks: Sequence[Check]) -> Check:

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from upcycle.config import Datatune
-from upcycle.curation.checks import Check
+from upcycle.curation.checks import Check, RecordCheck
 from upcycle.errors import RowError, RowKind
 from upcycle.llm.model import Model
 from upcycle.llm.roles import Roles
@@ -48,6 +48,7 @@ async def datatune(
     models: Roles,
     run: Run,
     check: Check,
+    refuse: RecordCheck | None = None,
     needed: Callable[[], int],
     wanted: int,
     search: Search,
@@ -58,6 +59,7 @@ async def datatune(
 
     Args:
         models: who plans, and who writes the fields that need words; without, only rearranging is done.
+        refuse: judges a record before anything is made of it.
         needed: how many kept examples are still wanted; asked before each row.
         wanted: how many are wanted in all; each source's share is a share of them.
         at_once: most calls in flight.
@@ -73,7 +75,7 @@ async def datatune(
         run.tell("plan", "chosen", sources=[(one.source.card.id, one.score) for one in choice.chosen],
                  shares=[round(one.share, 3) for one in choice.chosen])  # fmt: skip
         run.journal.set_meta("transforming", "yes")
-        common = _Common(task, choice.expanded, settings, models.executor, check, run, sandbox, seed)
+        common = _Common(task, choice.expanded, settings, models.executor, check, refuse, run, sandbox, seed)
         streams = [_Stream(one, common) for one in choice.chosen]
         cap = max(1, int(settings.max_share * wanted))
         # Each gives its share first; what is then missing comes from those with records left, the best first.
@@ -96,6 +98,7 @@ class _Common(NamedTuple):
     settings: Datatune
     model: Model | None
     check: Check
+    refuse: RecordCheck | None
     run: Run
     sandbox: Sandbox
     seed: int
@@ -130,6 +133,7 @@ class _Stream:
             remembered=self._remembered(),
             batch=batch,
             log=Loads(common.run, self.card.id),
+            refuse=common.refuse,
             plan_by=chosen.plan_by,
         )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, MutableMapping
 from itertools import islice
 from typing import NamedTuple
 
+from upcycle.curation.checks import KEEP, RecordCheck
 from upcycle.errors import RowError
 from upcycle.llm.model import Model
 from upcycle.methods.datatune.sizing import Sizing
@@ -63,16 +64,25 @@ class Batches:
     Args:
         instead: the model that executes the plan on a record the program fails on; None where nobody does.
         most: rows in one call at most.
+        refuse: judges a record before anything is made of it.
         log: the loads of an earlier process, by number of the batch; new ones are added.
 
     Attributes:
         ended: rows to be looked at, in order.
     """
 
-    def __init__(self, worker: Worker, instead: Worker | None, most: int, log: MutableMapping[int, Load]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        instead: Worker | None,
+        most: int,
+        log: MutableMapping[int, Load],
+        refuse: RecordCheck | None = None,
+    ) -> None:
         self.ended: deque[Ended] = deque()
         self._worker, self._instead, self._log = worker, instead, log
         self._sizing = Sizing(start=min(_START, most), most=most, lag=LAG) if most > 1 else None
+        self._refuse = refuse
         self._live: deque[Waiting] = deque()
         self._failed: deque[Waiting] = deque()
         # Asked once, with an answer that cannot be used: asked again together, as each call repeats its whole prompt.
@@ -160,6 +170,12 @@ class Batches:
             self._log[number] = Load(len(rows), instead, again)
         return Batch(number, rows, worker)
 
+    def _refused(self, record: Record) -> bool:
+        verdict = self._refuse(record) if self._refuse is not None else KEEP
+        if not verdict.keep:
+            self.ended.append(Ended(record, "", verdict))
+        return not verdict.keep
+
     async def _read_until(self, records: Iterator[Record], count: int) -> None:
         while len(self._live) < count and await self._read(records, count):
             pass
@@ -167,7 +183,8 @@ class Batches:
     async def _read(self, records: Iterator[Record], short: int) -> bool:
         """Run a block of records as far as no model is needed; False where there are none left."""
         block = list(islice(records, min(BLOCK, max(short, _LEAST))))
-        ended, waiting = await self._worker.start(block)
+        taken = [record for record in block if not self._refused(record)]
+        ended, waiting = await self._worker.start(taken)
         self.ended.extend(ended)
         self._live.extend(waiting)
         return bool(block)

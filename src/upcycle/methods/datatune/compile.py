@@ -22,7 +22,7 @@ from upcycle.methods.datatune.planner import free_text_plan
 from upcycle.methods.datatune.planner import plan as write_plan
 from upcycle.methods.datatune.plans.plan import Plan
 from upcycle.methods.datatune.plans.program import Made, compile_plan
-from upcycle.methods.datatune.worker import Worker
+from upcycle.methods.datatune.worker import Waiting, Worker
 from upcycle.records import Record
 from upcycle.task import Task
 
@@ -192,12 +192,15 @@ async def executed(hit: Hit, plan: Plan, records: Sequence[Record], setting: Set
         return {}
     _, waiting = await worker.start(records)
     made: dict[str, Made] = {}
+    later: list[Waiting] = []  # with an answer that could not be used; never in a call with those that have none yet
     while waiting:
         count = worker.fits(waiting)
         over, again = await worker.answer(waiting[:count])
         made |= {ended.record.ref: ended.end for ended in over if isinstance(ended.end, Made)}
-        # Those with an answer that could not be used are never in a call with those that had none yet.
-        waiting = waiting[count:] or again
+        later += again
+        waiting = waiting[count:]
+        if not waiting:
+            waiting, later = later, []
     return made
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from upcycle.curation.checks import Check
+from upcycle.curation.checks import Check, RecordCheck
 from upcycle.errors import ProviderError, RowError, RowKind
 from upcycle.methods.datatune.batches import BLOCK, Batch, Batches, Load
 from upcycle.methods.datatune.plans.program import Failed, Made, Skip
 from upcycle.methods.datatune.worker import Ended, Waiting, Worker
-from upcycle.records import Dropped, Example, Origin, Record, example_id
+from upcycle.records import Dropped, Example, Origin, Record, Verdict, example_id
 from upcycle.run import InOrder
 from upcycle.sources.card import Card
 from upcycle.task import Task
@@ -63,6 +63,7 @@ class Transform:
         instead: the model that executes the plan on a record its program fails on; None where nobody does.
         remembered: rows an earlier process failed on, by id; they are failed again without asking, until a retry.
         batch: the most rows in one call.
+        refuse: judges a record before anything is made of it.
         log: how many rows each call of an earlier process took; new ones are added.
     """
 
@@ -77,6 +78,7 @@ class Transform:
         remembered: Mapping[str, RowError] | None = None,
         batch: int = 8,
         log: MutableMapping[int, Load] | None = None,
+        refuse: RecordCheck | None = None,
         plan_by: PlanBy = "search",
         method: str = "datatune",
     ) -> None:
@@ -84,7 +86,7 @@ class Transform:
         self._task, self._check, self._instead = task, check, instead
         self._remembered = remembered or {}
         self._method, self._plan_by = method, plan_by
-        self._batches = Batches(worker, instead, batch, {} if log is None else log)
+        self._batches = Batches(worker, instead, batch, {} if log is None else log, refuse)
         self._sha = worker.program.plan.sha()
         self._program_sha = worker.program.sha()
 
@@ -172,6 +174,9 @@ class Transform:
         if isinstance(end, Skip):
             self.tally.skipped += 1
             return Dropped(name, origin, STAGE, RowKind.SKIPPED, end.reason)
+        if isinstance(end, Verdict):
+            self._count(end.kind)
+            return Dropped(name, origin, "source", end.kind, end.reason, score=end.score, other=end.other)
         if not isinstance(end, Made):
             if isinstance(end, RowError):
                 self._count(end.kind)

@@ -13,7 +13,7 @@ from upcycle.llm.model import Model
 from upcycle.methods.datatune.asking import Asking, Calls
 from upcycle.methods.datatune.plans.operation import EMPTY, Pool
 from upcycle.methods.datatune.plans.program import Failed, Made, Program, Row, Skip
-from upcycle.records import Record
+from upcycle.records import Record, Verdict
 from upcycle.sandbox import Sandbox
 from upcycle.task import Task
 
@@ -22,11 +22,11 @@ NONE = Calls()
 
 
 class Ended(NamedTuple):
-    """What became of one record, or of one part of a split one."""
+    """What became of one record, or of one part of a split one; a verdict where nothing was to be made of it."""
 
     record: Record
     part: str
-    end: Made | Skip | Failed | RowError
+    end: Made | Skip | Failed | RowError | Verdict
     calls: Calls = NONE
     by_model: bool = False
 
