@@ -229,6 +229,19 @@ def test_the_right_labels_over_other_matters_score_low() -> None:
     found = best(MOOD, card("Polarity of phrases: 0 negative, 1 positive.", rows), rows)
     assert found is not None
     assert found.score < GOOD_ENOUGH
+    named = [{"text": f"phrase {n}", "label": ("negative", "positive")[n % 2]} for n in range(60)]
+    found = best(MOOD, card("Polarity of phrases.", named), named)
+    assert found is not None
+    assert found.score < GOOD_ENOUGH
+
+
+def test_over_the_same_matter_the_tasks_own_labels_speak_for_a_source() -> None:
+    own, numbered = reviews(("negative", "positive")), reviews()
+    named = best(MOOD, card("Sentences.", own), own)
+    coded = best(MOOD, card("Sentences: 0 negative, 1 positive.", numbered), numbered)
+    assert named is not None
+    assert coded is not None
+    assert named.parts["domain"] > coded.parts["domain"]
 
 
 @pytest.mark.parametrize(
@@ -346,6 +359,7 @@ DESCRIBE = task_of(
 
 
 NO_ACTION = "Internal helper of the module"
+AN_ORDER = "Complete the function that takes two values and joins them"
 
 
 def functions(count: int = 60) -> list[tuple[str, str, str]]:
@@ -360,7 +374,10 @@ def functions(count: int = 60) -> list[tuple[str, str, str]]:
 
 def test_code_and_its_description_are_taken_apart_and_descriptions_that_are_none_are_left_out() -> None:
     rows = [
-        {"prompt": f'{head}    """{said if n % 5 else NO_ACTION}.\n    >>> 1\n    """\n', "solution": body}
+        {
+            "prompt": f'{head}    """{said if n % 5 else (NO_ACTION, AN_ORDER)[n % 2]}.\n    >>> 1\n    """\n',
+            "solution": body,
+        }
         for n, (head, said, body) in enumerate(functions())
     ]
     made = made_by(best(DESCRIBE, card("Python functions with docstrings.", rows), rows), rows)
