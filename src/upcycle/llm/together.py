@@ -38,6 +38,7 @@ class Answer:
             reply was never about it alone, all of them.
         calls: keys of all calls the item was in.
         tries: calls the item was in, those that brought no reply counted too; more than 1 means asked again.
+        wrong: what was wrong with the last reply about it; "" where there is a value.
         cost_micro: its share of what those calls cost. The shares of a call add up to its cost exactly.
         tokens: its share of their tokens, likewise.
     """
@@ -48,6 +49,7 @@ class Answer:
     tries: int
     cost_micro: int
     tokens: int
+    wrong: str = ""
 
 
 async def ask_together(
@@ -57,6 +59,7 @@ async def ask_together(
     *,
     check: Callable[[T, Any], str | None] | None = None,
     tries: int = 4,
+    wrong: Sequence[str] = (),
 ) -> list[Answer]:
     """Ask for all items in one call, then again only for those that are missing or wrong.
 
@@ -70,6 +73,8 @@ async def ask_together(
         request: the request for some items with their ids. Its schema is that of *one* item's value (no member of
             it may be called "id"); the schema of all of them is made here. Its `max_tokens` must do for all.
         check: a further check of one item's value: what is wrong with it, or None.
+        wrong: of items that were asked before, in one call each with others, what was wrong with the reply about
+            each; their first try was that call.
 
     Returns:
         One answer per item, in their order. No `RowError` is raised.
@@ -79,9 +84,11 @@ async def ask_together(
     """
     if tries < 1:
         raise ValueError("tries must be at least 1")
-    states = [_State(item) for item in items]
+    known = wrong or [""] * len(items)
+    first = 2 if wrong else 1
+    states = [_State(item, wrong=told, tries=first - 1) for item, told in zip(items, known, strict=True)]
     groups = [_Group(states)] if states else []
-    for attempt in range(1, tries + 1):
+    for attempt in range(first, tries + 1):
         work = [_try(model, group, request, check, attempt) for group in groups]
         ended = await asyncio.gather(*work, return_exceptions=True)
         if fatal := next((one for one in ended if isinstance(one, BaseException)), None):
@@ -126,7 +133,8 @@ class _State(Generic[T]):
             told = f"{self.wrong} ({tried}; the last reply began {self.began!r})" if self.open else self.wrong
             shared = self.calls if self.kind == RowKind.UNPARSEABLE else ()
             error = RowError(self.kind, told, calls=tuple(self.alone or shared))
-        return Answer(self.value, error, tuple(self.calls), self.tries, self.cost_micro, self.tokens)
+        wrong = self.wrong if error is not None else ""
+        return Answer(self.value, error, tuple(self.calls), self.tries, self.cost_micro, self.tokens, wrong)
 
 
 @dataclass(slots=True)
