@@ -145,6 +145,29 @@ def test_a_different_short_answer_is_a_contrast_and_no_copy():
     assert 0.8 <= verdict.score < 1
 
 
+def test_inputs_of_named_parts_are_near_only_where_every_part_is():
+    premise = "Premise: " + " ".join(f"p{n}" for n in range(160))
+    check = near_check()
+    first = example(f"{premise}\nHypothesis: the ship left the harbour in the morning of a cold day")
+    other = example(f"{premise}\nHypothesis: nobody on land saw who was standing there at night")
+    assert jaccard(content_of(first).text, content_of(other).text) > 0.8
+    assert check(first).keep
+    assert check(other).keep
+    assert (
+        check(example(f"{premise}\nHypothesis: the ship left the harbour in the morning of a cold, cold day")).other
+        == first.id
+    )
+    rows = [content_of(row) for row in (first, other, first)]
+    assert near_duplicates(rows) == in_stream(rows, 0.8) == [Near(2, 0, 1.0)]
+
+
+def test_what_the_speakers_of_a_dialogue_say_is_one_text():
+    talk = "\n".join(f"{'Ann' if n % 2 else 'Tom'}: turn number {n} is about w{n} and v{n}" for n in range(12))
+    check = near_check()
+    assert check(example(talk)).keep
+    assert not check(example(talk.replace("about w5", "about x"))).keep
+
+
 def test_a_dropped_example_is_not_remembered():
     words = [f"w{n}" for n in range(30)]
     check = near_check(0.8)

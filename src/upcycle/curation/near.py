@@ -5,7 +5,8 @@ Two texts are as near as the Jaccard similarity of their sets of words and of pa
 similarity reaches the threshold must share one of its rarest members with its partner (prefix filter: Chaudhuri et al.
 2006, Bayardo et al. 2007), and parity bitmaps bound the difference of two sets from below (Sandes et al. 2017), so few
 pairs are left and each is compared in full. Nothing is missed and nothing dropped by an accident of hashing; and texts
-of one template, which all collide in MinHash, do not collide here, because what is rare comes first.
+of one template, which all collide in MinHash, do not collide here, because what is rare comes first. Inputs made of
+named parts (a premise and a hypothesis) must be as near in every part: a long shared premise is no repetition.
 
 `near_check()` judges a stream and remembers what was kept; `near_join.near_duplicates()` judges a whole set at once.
 """
@@ -15,13 +16,16 @@ from __future__ import annotations
 import math
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from upcycle.contract import without_options
 from upcycle.curation.check import KEEP, Check
 from upcycle.curation.exact import folded, options_of
+from upcycle.curation.parts import cut_into_parts
 from upcycle.errors import ConfigError, RowKind
 from upcycle.records import Example, Verdict
 
@@ -31,20 +35,29 @@ BITS = 512
 _SHORT_ANSWER = 40  # characters; two examples with different short answers are a contrast, not a copy
 _BUCKETS = 1 << 16
 _FIRST_ORDER = 256
+_ODD = 0x9E3779B1
+_MASK = (1 << 32) - 1
 
 
 class Content(NamedTuple):
-    """What is compared of an example: its folded wording, and its answer where that is short."""
+    """What is compared of an example: its folded wording, and its answer where that is short.
+
+    Attributes:
+        parts: where each named part of the input begins in the wording, and where the last one ends.
+    """
 
     text: str
     answer: str
+    parts: tuple[int, ...] = ()
 
 
 def content_of(example: Example) -> Content:
     """Input, options in any order and output of an example, as they are compared."""
-    answer = folded(example.output)
-    parts = [folded(without_options(example.input)), *sorted(map(folded, options_of(example))), answer]
-    return Content(" ".join(filter(None, parts)), answer if len(answer) <= _SHORT_ANSWER else "")
+    answer, stem = folded(example.output), without_options(example.input)
+    named = [folded(part) for part in cut_into_parts(stem)]
+    texts = [*(named or [folded(stem)]), *sorted(map(folded, options_of(example))), answer]
+    ends = tuple(accumulate((len(part) + 1 for part in named), initial=0)) if named else ()
+    return Content(" ".join(filter(None, texts)), answer if len(answer) <= _SHORT_ANSWER else "", ends)
 
 
 def near_check(threshold: float = 0.8) -> Check:
@@ -136,7 +149,8 @@ class NearIndex:
     def _keys(self, hashes: tuple[int, ...]) -> list[int]:
         """The rarest grams of a set, one more than may be missing from a set that is similar enough."""
         count = len(hashes) - math.ceil(self._threshold * len(hashes) - 1e-9) + 1
-        return sorted(self._rarity[h % _BUCKETS] << 32 | h for h in hashes)[:count]
+        rarity = self._rarity
+        return sorted([rarity[h % _BUCKETS] << 32 | h for h in hashes])[:count]
 
     def _post(self, number: int, keys: Iterable[int]) -> None:
         for key in keys:
@@ -148,11 +162,13 @@ class NearIndex:
 
     def _order_anew(self) -> None:
         self._next_order *= 4
-        counts = [0] * _BUCKETS
+        counts: Counter[int] = Counter()
         for content in self._contents:
-            for one in _hashes(content.text):
-                counts[one % _BUCKETS] += 1
-        self._rarity = bytes(min(255, int(8 * math.log2(count + 1))) for count in counts)
+            counts.update([one % _BUCKETS for one in _hashes(content.text)])
+        rarity = bytearray(_BUCKETS)
+        for bucket, count in counts.items():
+            rarity[bucket] = min(255, int(8 * math.log2(count + 1)))
+        self._rarity = bytes(rarity)
         self._last, self._postings = None, {}
         for number, content in enumerate(self._contents):
             self._post(number, self._keys(_hashes(content.text)))
@@ -177,9 +193,18 @@ def most_similar(
         theirs = _grams(other.text)
         common = len(mine & theirs)
         score = common / (len(mine) + len(theirs) - common)
-        if score >= threshold and (best is None or score > best[1]):
+        if score >= threshold and (best is None or score > best[1]) and _parts_alike(content, other, threshold):
             best = (number, score)
     return best
+
+
+def _parts_alike(one: Content, other: Content, threshold: float) -> bool:
+    """Whether each named part of two contents is near the same part of the other; inputs of other parts have none."""
+    if len(one.parts) != len(other.parts):
+        return True
+    mine = (one.text[start : end - 1] for start, end in pairwise(one.parts))
+    theirs = (other.text[start : end - 1] for start, end in pairwise(other.parts))
+    return all(jaccard(a, b) >= threshold for a, b in zip(mine, theirs, strict=True))
 
 
 def may_reach(size: int, other: int, differing: int, threshold: float) -> bool:
@@ -209,8 +234,15 @@ def _grams(text: str) -> set[str]:
 
 
 def _hashes(text: str) -> tuple[int, ...]:
-    # A checksum, because Python's own hash of text differs from process to process.
-    return tuple(zlib.crc32(gram.encode("utf-8", "surrogatepass")) for gram in _grams(text))
+    words = text.split(" ")
+    of = {word: _checksum(word) for word in words}
+    return (*of.values(), *[(of[one] * _ODD + of[other]) & _MASK for one, other in set(pairwise(words))])
+
+
+@lru_cache(maxsize=1 << 14)
+def _checksum(word: str) -> int:
+    # Python's own hash of text differs from process to process.
+    return zlib.crc32(word.encode("utf-8", "surrogatepass"))
 
 
 def _bitmap(hashes: Iterable[int]) -> int:

@@ -45,6 +45,22 @@ def part_names(examples: Sequence[Example]) -> tuple[str, ...]:
     return names if len(names) >= 2 and count >= 0.8 * len(some) else ()
 
 
+def cut_into_parts(text: str) -> list[str]:
+    r"""The parts of one input, each with its name, in their order; none where it has fewer than two or a name repeats.
+
+    Names that repeat are the speakers of a dialogue, and what they say is one text.
+
+    >>> cut_into_parts("Premise: It rains.\nHypothesis: It is wet.")
+    ['Premise: It rains.\n', 'Hypothesis: It is wet.']
+    """
+    found = list(_NAMED.finditer(text))
+    names = {one[1] for one in found}
+    if len(found) < 2 or len(names) < len(found):
+        return []
+    ends = [one.start() for one in found[1:]]
+    return [text[start:end] for start, end in zip((0, *ends), (*ends, len(text)), strict=True)]
+
+
 def parts_of(text: str, names: Sequence[str]) -> Mapping[str, str]:
     """The parts of one input by name; a part that is not there is empty."""
     text = without_options(text)
