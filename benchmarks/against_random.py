@@ -1,12 +1,14 @@
 """What each check that drops does to a student, beside dropping the same number at random.
 
-    python benchmarks/against_random.py [--data DIR] [--rows 3000] [--draws 5] [--only NAME] [--json]
+    python benchmarks/against_random.py [--data DIR] [--rows 3000] [--draws 5] [--only NAME] [--model M] [--json]
 
 A pool is curated by one check; TF-IDF and logistic regression is trained on what it keeps, and on at least five random
 draws of the same size from the same pool; both are read on the same test items. The difference has a 95 % interval over
 test items and draws. Pools are real (the released S3 additions against gold, sentiment from the hub) or real with a
-planted fault, which the line says; a planted fault shows what a check is for, not how often it occurs. No model is
-asked: the judge's line is of a simulated judge whose share of right verdicts is printed with it.
+planted fault, which the line says; a planted fault shows what a check is for, not how often it occurs. The lines of the
+checks that ask are of a simulated model, whose share of right verdicts or answers is printed with them: it says the
+truth in that share, whatever the row's label, by chance and anew at every try. `--model` has a real one asked as well,
+about a few rows (`--asked`), which takes minutes with one that runs in process.
 """
 
 from __future__ import annotations
@@ -15,25 +17,34 @@ import asyncio
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench import arguments
+from upcycle.curating import model_config
 from upcycle.curation.check import Check
-from upcycle.curation.curate import Checks, curate, unique_ids
+from upcycle.curation.curate import Checks, CuratedSet, curate, unique_ids
+from upcycle.llm.model import Request
+from upcycle.llm.roles import open_models
 from upcycle.records import Example, Origin, Verdict
+from upcycle.run import Run
 from upcycle.sources.examples import read_examples
-from upcycle.task import Demonstration, make_task
+from upcycle.task import Demonstration, Task, make_task
+from upcycle.testing import ScriptedModel
 from upcycle.training.tfidf import fit
 
 JUDGE_RIGHT = 0.9
+ANSWERS_RIGHT = 0.85
+FLIPPED = {"positive": "negative", "negative": "positive"}
 
 
 class Pool(NamedTuple):
@@ -68,13 +79,16 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=3000, help="most rows of a pool")
     parser.add_argument("--draws", type=int, default=5, help="random draws, at least 5")
     parser.add_argument("--only", help="checks whose name holds this")
+    parser.add_argument("--model", help="a real model for the checks that ask, e.g. embedded/smollm2")
+    parser.add_argument("--asked", type=int, default=200, help="rows that it is asked about")
     args = parser.parse_args()
     if not args.data.is_dir():
         sys.exit(f"the shared data folder is not at {args.data}; give it with --data")
     started = time.monotonic()
     lines = []
     print(f"{'pool':34} {'check':22} {'dropped':>13} {'all':>6} {'kept':>6} {'random':>7}  difference (95 %)")
-    for pool, name, run in cases(args.data, args.rows):
+    found = [*cases(args.data, args.rows), *(asked(args.data, args.asked, args.model) if args.model else ())]
+    for pool, name, run in found:
         if args.only and args.only not in name:
             continue
         line = measure(pool, name, run(pool.examples), max(5, args.draws))
@@ -102,6 +116,7 @@ def cases(data: Path, rows: int) -> Sequence[tuple[Pool, str, Select]]:
     """Every pool with the checks that have something to do on it."""
     imdb, rte, sst2 = s3(data, "imdb", rows), s3(data, "rte", rows), sentiment(data, rows)
     noise = Random(7)
+    wrong = mislabelled(sst2)
     leaked = planted(sst2, "one in ten from the test", lambda pool: leak(pool, sst2.test, noise))
     return [
         (imdb, "exact", by("exact")),
@@ -122,11 +137,19 @@ def cases(data: Path, rows: int) -> Sequence[tuple[Pool, str, Select]]:
         ),
         (planted(sst2, "a quarter off the set", lambda p: off_set(p, noise)), "contract", by("contract", known=True)),
         (planted(sst2, "three quarters positive", lambda p: skew(p, noise)), "balance", by("balance")),
-        (planted(sst2, "a quarter mislabelled", lambda p: mislabel(p, noise)), simulated(), judged(noise)),
+        (wrong, f"judge ({JUDGE_RIGHT:.0%} right)", judged(noise)),
+        (wrong, f"answerable ({ANSWERS_RIGHT:.0%} right)", answered(tries=1)),
+        (wrong, "answerable (3 tries)", answered(tries=3)),
         (leaked, "contamination", by("contamination", gold=sst2.test)),
         (sst2, "demonstrations", by("demonstrations", known=True)),
         (planted(sst2, "half of no licence", lambda p: unlicensed(p, noise)), "licence", by("licence")),
     ]
+
+
+def asked(data: Path, rows: int, model: str) -> Sequence[tuple[Pool, str, Select]]:
+    """The checks that ask, by a real model, about a part of the mislabelled pool."""
+    wrong = mislabelled(sentiment(data, rows))
+    return [(wrong, f"{name} ({model})", asking(model, name)) for name in ("answerable", "judge")]
 
 
 def s3(data: Path, name: str, rows: int) -> Pool:
@@ -165,23 +188,21 @@ def by(check: str, *, known: bool = False, gold: Sequence[Example] = (), **stric
     """What one check of `upcycle curate` keeps."""
 
     def run(examples: Sequence[Example]) -> Sequence[Example]:
-        task = None
-        if known:
-            labels = sorted({"negative", "positive"})
-            shown = [Demonstration(input=one.input, output=one.output) for one in examples[1:4]]
-            shown = [one for one in shown if one.output in labels]
-            contract = {"kind": "label", "labels": labels}
-            task = make_task("Is it positive?", demonstrations=shown, contract=contract, language="en")
         licence = "permissive" if check == "licence" else "any"
         checks = Checks(names=(check,), licence=licence, **strict)
         items = [(one.input, one.choices) for one in gold]
-        return asyncio.run(curate(examples, checks=checks, task=task, gold=items)).kept
+        return asyncio.run(curate(examples, checks=checks, task=about(examples) if known else None, gold=items)).kept
 
     return run
 
 
-def simulated() -> str:
-    return f"judge ({JUDGE_RIGHT:.0%} right)"
+def about(examples: Sequence[Example]) -> Task:
+    """The task that sst2 is, with rows of the pool as its demonstrations."""
+    labels = sorted(FLIPPED)
+    shown = [Demonstration(input=one.input, output=one.output) for one in examples[1:4]]
+    shown = [one for one in shown if one.output in labels]
+    contract = {"kind": "label", "labels": labels}
+    return make_task("Is it positive?", demonstrations=shown, contract=contract, language="en")
 
 
 def judged(random: Random) -> Select:
@@ -194,9 +215,67 @@ def judged(random: Random) -> Select:
     return run
 
 
+def answered(*, tries: int) -> Select:
+    """What a model comes to in `tries` tries that says the true label in `ANSWERS_RIGHT` of them."""
+
+    def run(examples: Sequence[Example]) -> Sequence[Example]:
+        truths = {one.input: FLIPPED[one.output] if is_wrong(one) else one.output for one in examples}
+
+        def answer(request: Request) -> dict[str, Any]:
+            said = {}
+            prompt = request.messages[-1]["content"]
+            for key, text in re.findall(r'<example id="(\d+)">\nInput:\n(.*?)\n</example>', prompt, re.DOTALL):
+                right = Random(f"{text}/{request.sample}").random() < ANSWERS_RIGHT
+                said[key] = {"answer": truths[text] if right else FLIPPED[truths[text]]}
+            return said
+
+        checks = Checks(names=("answerable",), tries=tries)
+        model = ScriptedModel(answer, name="simulated")
+        return whole(asyncio.run(curate(examples, checks=checks, task=true_task(), model=model)), examples)
+
+    return run
+
+
+def asking(model: str, check: str) -> Select:
+    """What a check keeps that asks a model for real, once a row."""
+
+    async def ask(examples: Sequence[Example]) -> CuratedSet:
+        with TemporaryDirectory() as folder, Run(Path(folder)) as run:
+            async with open_models(model_config(model, {}), run) as models:
+                checks = Checks(names=(check,), tries=1)
+                return await curate(examples, checks=checks, task=true_task(), model=models.judge)
+
+    def run(examples: Sequence[Example]) -> Sequence[Example]:
+        done = asyncio.run(ask(examples))
+        out = {one.id for one in done.dropped}
+        faults = [one.id in out for one in examples if is_wrong(one)]
+        good = [one.id in out for one in examples if not is_wrong(one)]
+        print(f"{check} by {model}: dropped {sum(faults)} of {len(faults)} wrong, {sum(good)} of {len(good)} right;"
+              f" {done.facts[check]}", flush=True)  # fmt: skip
+        return whole(done, examples)
+
+    return run
+
+
+def whole(done: CuratedSet, examples: Sequence[Example]) -> Sequence[Example]:
+    """What was kept; the end of the benchmark where the asking stopped early."""
+    if done.stopped is not None or len(done.kept) + len(done.dropped) != len(examples):
+        sys.exit(f"the asking stopped: {done.stopped}")
+    return done.kept
+
+
+def true_task() -> Task:
+    """The task with demonstrations of nobody's rows, so that none of them is mislabelled."""
+    shown = [("a gorgeous , witty , seductive movie .", "positive"), ("it is dull and far too long", "negative")]
+    contract = {"kind": "label", "labels": sorted(FLIPPED)}
+    demonstrations = [Demonstration(input=text, output=label) for text, label in shown]
+    return make_task("Say whether the film review is positive or negative.", demonstrations=demonstrations,
+                     contract=contract, language="en")  # fmt: skip
+
+
 def oracle(random: Random) -> Check:
     def check(example: Example) -> Verdict:
-        right = example.origin.method != "mislabelled"
+        right = not is_wrong(example)
         return Verdict(keep=right if random.random() < JUDGE_RIGHT else not right)
 
     return check
@@ -247,13 +326,20 @@ def skew(examples: Sequence[Example], random: Random) -> list[Example]:
     return [*positive, *random.sample(negative, len(positive) // 3)]
 
 
+def mislabelled(pool: Pool) -> Pool:
+    return planted(pool, "a quarter mislabelled", lambda examples: mislabel(examples, Random(8)))
+
+
 def mislabel(examples: Sequence[Example], random: Random) -> list[Example]:
-    flip = {"positive": "negative", "negative": "positive"}
     chosen = set(random.sample(range(len(examples)), len(examples) // 4))
     return [
-        replace(one, output=flip[one.output], origin=Origin("mislabelled")) if n in chosen else one
+        replace(one, output=FLIPPED[one.output], origin=Origin("mislabelled")) if n in chosen else one
         for n, one in enumerate(examples)
     ]
+
+
+def is_wrong(example: Example) -> bool:
+    return example.origin.method == "mislabelled"
 
 
 def leak(examples: Sequence[Example], test: Sequence[Example], random: Random) -> list[Example]:

@@ -13,6 +13,7 @@ import upcycle
 from upcycle.errors import ConfigError
 from upcycle.llm.model import Completion, Request, Usage
 from upcycle.testing import FakeServer
+from whole_runs import UPCYCLE, run
 
 PLAN = """\
 source: rows
@@ -103,6 +104,8 @@ async def test_status_counts_rows_cost_and_calls_without_touching_the_run(folder
     assert found.kinds == {"ok": 11, "skipped": 1, "unparseable": 1}
     assert found.calls == 2 + 2 * 3, "two batches, and the halves of the one that could not be read"
     assert found.tokens == 8 * 15
+    assert found.sources == ({"source": "rows", "kept": 11, "usd": 0.0, "tokens": 8 * 15},)
+    assert "per kept example: $0.000000, 11 tokens" in repr(found)
     assert "11 of 12 examples, not running" in repr(found)
     assert before == {path: path.read_bytes() for path in (folder / "run").glob("*.yaml")}
 
@@ -111,3 +114,69 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path):
     for look in (upcycle.status, upcycle.retry):
         with pytest.raises(ConfigError, match="holds no run"):
             look(tmp_path)
+
+
+TEXTS = [
+    *(f"The {who} asked for the {what} that was ordered in the spring." for who in ("baker", "pilot", "nurse")
+      for what in ("table", "lamp")),
+    "THE BAKER ASKED FOR THE TABLE that was ordered in the spring.",
+    "The chair was never paid for.",
+]  # fmt: skip
+
+
+async def curated(folder: Path) -> Path:
+    lines = [{"input": text, "output": "yes"} for text in TEXTS] + [{"input": "no output", "output": None}]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (folder / "gold.jsonl").write_text(json.dumps({"input": TEXTS[-1].upper(), "output": "yes"}))
+    done = await upcycle.curate(folder / "rows.jsonl", out=folder / "clean", gold=folder / "gold.jsonl")
+    assert (done.kept, done.unread) == (6, 1)
+    return folder / "clean"
+
+
+async def test_why_tells_what_a_curated_folder_kept_dropped_and_could_not_read(tmp_path: Path):
+    clean = await curated(tmp_path)
+    kept = upcycle.why(clean, "default/train/0")
+    assert (kept["state"], kept["input"], kept["origin"]["source"]) == ("kept", TEXTS[0], "rows")
+    assert upcycle.why(clean, kept["id"][:10]) == kept
+    repeated = upcycle.why(clean, "default/train/6")
+    assert (repeated["state"], repeated["kind"], repeated["input"]) == ("dropped", "duplicate", TEXTS[6])
+    assert repeated["repeats"] == {"id": kept["id"], "input": TEXTS[0], "output": "yes"}
+    leaked = upcycle.why(clean, "default/train/7")
+    assert (leaked["kind"], leaked["other"], leaked["repeats"]) == ("contaminated", "gold 1", None)
+    assert upcycle.why(clean, "default/train/8")["reason"] == "it has no output (column 'output')"
+    with pytest.raises(ConfigError, match="has no row 'nonsense'"):
+        upcycle.why(clean, "nonsense")
+    with pytest.raises(ConfigError, match="begins several ids"):
+        upcycle.why(clean, "")
+
+
+async def test_the_command_shows_the_row_that_a_dropped_one_repeats_and_the_score(tmp_path: Path):
+    clean = await curated(tmp_path)
+    kept = upcycle.why(clean, "default/train/0")["id"]
+    told = run([UPCYCLE, "why", str(clean), "default/train/6"])
+    assert (told.returncode, told.stderr) == (0, "")
+    assert f"  of       {kept}, score 1\n    input    {TEXTS[0]}\n" in told.stdout
+    assert f"  record   6 of rows\n  input    {TEXTS[6]}\n" in told.stdout
+    assert json.loads(run([UPCYCLE, "why", str(clean), kept, "--json"]).stdout)["state"] == "kept"
+
+
+async def test_a_torn_file_of_a_curated_folder_is_one_sentence(tmp_path: Path):
+    clean = await curated(tmp_path)
+    next((clean / "dropped").glob("*.parquet")).write_bytes(b"PAR1 torn")
+    told = run([UPCYCLE, "why", str(clean), "0"])
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert "cannot be read" in told.stderr
+
+
+async def test_why_reads_a_dataset_that_came_without_its_journal(folder: Path):
+    async with FakeServer(Writer({"3"})) as server:
+        await build(folder, server)
+    before = upcycle.why(folder / "run", "default/train/0")
+    for file in (folder / "run").glob("run.db*"):
+        file.unlink()
+    after = upcycle.why(folder / "run", "default/train/0")
+    assert after["calls"] == []
+    assert {name: after[name] for name in ("id", "state", "input", "output")} == {
+        name: before[name] for name in ("id", "state", "input", "output")
+    }
+    assert upcycle.why(folder / "run", "default/train/3")["kind"] == "unparseable"

@@ -9,7 +9,7 @@ HELP = "say why a row is there, or why not"
 
 
 def arguments(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("run_dir", metavar="RUN", help="the run's folder")
+    verb.add_argument("run_dir", metavar="RUN", help="the folder of a run, or one that curate wrote")
     verb.add_argument("row", metavar="ID", help="id of a row (or its beginning), or a record as config/split/number")
 
 
@@ -30,18 +30,32 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [f"{found['id']}  {found['state']}"]
     if found["state"] != "kept":
         lines.append(f"  why      {found['kind']} in {found['stage']}: {found['reason']}")
-        if found.get("other"):
-            lines.append(f"  of       {found['other']}")
-    if origin["source"] is None:
+        lines += _repeated(found)
+    if origin["method"] == "existing":
+        lines.append(f"  record   {origin['record'] or found['id']} of {origin['source']}")
+    elif origin["source"] is None:
         lines.append(f"  written  by {origin['model']}, {origin['method']} cell {origin['record']}")
     else:
         record = f"{origin['config']}/{origin['split']}/{origin['record']}"
         lines.append(f"  record   {record} of {origin['source']} at {(origin['revision'] or '')[:12]}")
         licences = ", ".join(origin["licences"]) or "not stated"
         lines.append(f"  plan     {(origin['plan'] or '')[:12]}  licence {licences}")
-    shown = [name for name in ("input", "output", "rationale") if found.get(name)]
-    lines += [f"  {name:<8} " + str(found[name]).replace("\n", "\n           ") for name in shown]
+    lines += _texts(found)
     for call in found["calls"]:
         lines.append(f"  call     {call['key'][:12]} {call['model']} {call['state']}, ${call['cost_micro'] / 1e6:.6f}")
         lines.append("           " + str(call["response"] or call["error"])[:400].replace("\n", "\n           "))
     return lines
+
+
+def _repeated(found: dict[str, Any]) -> list[str]:
+    """The row that a dropped one repeats, how nearly, and its text where the folder holds it."""
+    if not found.get("other"):
+        return [] if found.get("score") is None else [f"  score    {found['score']:.3g}"]
+    score = "" if found.get("score") is None else f", score {found['score']:.3g}"
+    of = [f"  of       {found['other']}{score}"]
+    return of + [f"  {line}" for line in _texts(found["repeats"])] if found.get("repeats") else of
+
+
+def _texts(row: dict[str, Any]) -> list[str]:
+    shown = [name for name in ("input", "output", "rationale") if row.get(name)]
+    return [f"  {name:<8} " + str(row[name]).replace("\n", "\n           ") for name in shown]
