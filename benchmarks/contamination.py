@@ -3,12 +3,13 @@
 Gold is the first text of each pair in `paraphrases.jsonl`. Among unrelated rows (of `UPCYCLE_DATA`/hub where that is,
 else made up) are planted: each gold item in other spelling (exact), spans of real items inside other text (overlap),
 and the second text of each pair (semantic). Each half of the pairs and rows is judged by a semantic rule that is fitted
-on the other half, here and now; the rule that is shipped is fitted on both (`--fit` prints it). An interval is
-Wilson's, 95 %.
+on the other half, here and now; the rule that is shipped is fitted on both (`--fit` prints it). Harder innocents are
+rows of the gold's own dataset: half of it is the gold, the other half must pass. An interval is Wilson's, 95 %.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import math
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 from bench import Line, arguments, finish
 from upcycle.curation.contamination import GoldIndex
 from upcycle.curation.exact import folded
-from upcycle.curation.paraphrase import RULES, WEIGHTS, Features, Paraphrases, probability_of
+from upcycle.curation.paraphrase import RULES, WEIGHTS, Features, Paraphrases, least_of, probability_of
 from upcycle.llm import weights
 from upcycle.sources.encoder import SentenceEncoder, installed_encoder
 from upcycle.sources.minilm import load_minilm
@@ -61,12 +62,13 @@ class Found(NamedTuple):
 def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=5000, help="unrelated rows (default: 5000)")
+    parser.add_argument("--domain-rows", type=int, default=200, help="rows of each dataset held against its own half")
     parser.add_argument("--fit", action="store_true", help="fit the semantic rule on all pairs and print it")
     args = parser.parse_args()
-    pairs, rows = read_pairs(), unrelated(args.rows)
+    pairs, rows, same = read_pairs(), unrelated(args.rows), list(domains(args.domain_rows))
     if args.fit:
         for encoder in encoders():
-            weights_found = fit([examined(encoder, pairs, rows, half) for half in (0, 1)])
+            weights_found = fit([examined(encoder, pairs, rows, half, same) for half in (0, 1)])
             print(encoder.name, [round(weight, 2) for weight in weights_found])
         return 0
     exact, spans = spelled_otherwise(pairs, rows), verbatim(rows)
@@ -79,7 +81,7 @@ def main() -> int:
     best: Found | None = None
     for encoder in encoders():
         started = time.process_time()
-        halves = [examined(encoder, pairs, rows, half) for half in (0, 1)]
+        halves = [examined(encoder, pairs, rows, half, same) for half in (0, 1)]
         found = crossed(encoder, halves)
         spent = time.process_time() - started
         best = best or found
@@ -88,6 +90,13 @@ def main() -> int:
         lines.append(Line("  near misses also flagged", "{} of {}".format(*found.near_misses)))
         lines.append(Line("  CPU per text", f"{spent / sum(len(half.features) for half in halves) * 1000:.1f} ms"))
         facts[f"semantic_{encoder.name}"] = {"recall": found.recall, "precision": found.precision}
+        if same and found is best:
+            own = among_their_own(encoder, same)
+            share = sum(wrong for wrong, _ in own.values()) / sum(of for _, of in own.values())
+            facts |= {"same_domain_false_share": share, "same_domain": own}
+            told = ", ".join(f"{name} {wrong}" for name, (wrong, _) in own.items())
+            lines.append(Line("  rows of the gold's own dataset flagged", f"{share:.2%}", "1 %", share <= 0.01))
+            lines.append(Line(f"    of {args.domain_rows} each", told))
     if best is not None:
         facts |= {"paraphrase_recall": best.recall, "paraphrase_precision": best.precision}
         facts["paraphrase_recall_ci"] = wilson(best.right, best.planted)
@@ -158,6 +167,68 @@ def verbatim(rows: Sequence[str]) -> Found:
     return Found(right, planted, len(rows) - len(hosts), len(rows))
 
 
+class Domain(NamedTuple):
+    """Rows of one dataset in two halves: what plays the gold, and what must not be taken for it.
+
+    Attributes:
+        fitted: the rule was fitted on it, among others; the rest is only looked at.
+    """
+
+    name: str
+    gold: list[str]
+    rows: list[str]
+    fitted: bool
+
+
+_DOMAINS = {
+    "sst2": ("sst2/test.tsv", "sst2/train.tsv", "text"),
+    "gsm8k": ("gsm8k/test.parquet", "gsm8k/test.parquet", "question"),
+    "commonsense_qa": ("commonsense_qa/validation.jsonl", "commonsense_qa/train.parquet", "question"),
+    "strategyqa": ("strategyqa/train.parquet", "strategyqa/train.parquet", "question"),
+    "rotten_tomatoes": ("rotten_tomatoes/train.csv", "rotten_tomatoes/train.csv", "text"),
+    "mbpp": ("mbpp/train.parquet", "mbpp/train.parquet", "text"),
+    "banking77": ("banking77/test.csv", "banking77/train.csv", "text"),
+    "fever_claims": ("fever_claims/validation.jsonl", "fever_claims/validation.jsonl", "claim"),
+    "boolq": ("boolq/validation.parquet", "boolq/validation.parquet", "question"),
+}
+_FITTED = ("sst2", "gsm8k", "commonsense_qa", "strategyqa")
+
+
+def domains(most: int) -> Iterator[Domain]:
+    """Datasets of `UPCYCLE_DATA`/hub with at most so many rows a half; nothing where the data are not."""
+    for name, (gold_file, rows_file, column) in _DOMAINS.items():
+        paths = DATA / "hub" / gold_file, DATA / "hub" / rows_file
+        if not all(path.is_file() for path in paths):
+            continue
+        gold, rows = (list(dict.fromkeys(str(row[column]).strip() for row in read_rows(path))) for path in paths)
+        Random(name).shuffle(gold)
+        gold = gold[:most]
+        rows = sorted(set(rows) - set(gold))
+        Random(name).shuffle(rows)
+        yield Domain(name, gold, rows[:most], name in _FITTED)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path).to_pylist()
+    with path.open(encoding="utf-8", newline="") as file:
+        if path.suffix == ".jsonl":
+            return [json.loads(line) for line in file]
+        quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
+        return list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", quoting=quoting))
+
+
+def among_their_own(encoder: SentenceEncoder, rows: Sequence[Domain]) -> dict[str, tuple[int, int]]:
+    """Of each dataset how many rows the shipped rule takes for gold that they are not, of how many."""
+    found: dict[str, tuple[int, int]] = {}
+    for domain in rows:
+        near = Paraphrases(domain.gold, encoder).nearest(domain.rows)
+        found[domain.name] = (sum(one is not None and one.same for one in near), len(domain.rows))
+    return found
+
+
 def long_items(count: int) -> list[str]:
     """Texts of 26 to 60 words of a fixed vocabulary, no two alike."""
     random = Random(3)
@@ -181,11 +252,14 @@ def half_of(text: str) -> int:
 
 
 class Examined(NamedTuple):
-    """What the rule sees of one half: the texts' features, the nearest item of each, and what each text is."""
+    """What the rule sees of one half: the texts' features, the nearest item of each, what each text is, and the gold
+    held against itself.
+    """
 
     features: list[Features]
     items: list[int]
     kinds: list[tuple[str, int]]
+    among: list[Features]
 
     def same(self) -> list[bool]:
         """What the rule should say: it is planted, and the item it was made of is the nearest."""
@@ -193,22 +267,32 @@ class Examined(NamedTuple):
                 for item, (kind, number) in zip(self.items, self.kinds, strict=True)]  # fmt: skip
 
 
-def examined(encoder: SentenceEncoder, pairs: Sequence[Pair], rows: Sequence[str], half: int) -> Examined:
-    """One half of the pairs among one half of the rows, in drawn order; then near misses and copies."""
+def examined(
+    encoder: SentenceEncoder, pairs: Sequence[Pair], rows: Sequence[str], half: int, same: Sequence[Domain] = ()
+) -> Examined:
+    """One half of the pairs, rows, near misses and copies, and of the rows of the gold's own datasets."""
     mine = [pair for pair in pairs if half_of(pair.text) == half]
     stream = [("paraphrase", number, pair.paraphrase) for number, pair in enumerate(mine)]
     stream += [("row", number, row) for number, row in enumerate(rows[half::2])]
-    Random(half).shuffle(stream)
     stream += [("near miss", number, pair.near_miss) for number, pair in enumerate(mine) if pair.near_miss]
     stream += [("copy", number, lightly_changed(pair.text)) for number, pair in enumerate(mine)]
-    found = Paraphrases([pair.text for pair in mine], encoder).features([text for _, _, text in stream])
+    index = Paraphrases([pair.text for pair in mine], encoder)
+    found = index.features([text for _, _, text in stream])
+    kinds = [(kind, number) for kind, number, _ in stream]
+    among = index.among_themselves()
+    for domain in same:
+        if domain.fitted:
+            own = Paraphrases(domain.gold, encoder).features([row for row in domain.rows if half_of(row) == half])
+            found += own
+            kinds += [("own", number) for number in range(len(own))]
     items = [item for item, _ in found]
-    return Examined([features for _, features in found], items, [(kind, number) for kind, number, _ in stream])
+    return Examined([features for _, features in found], items, kinds, [features for _, features in among])
 
 
 def judged(seen: Examined, weights: Sequence[float], same: float) -> Found:
     """What a rule flags."""
-    flagged = [probability_of(features, weights) >= same and not features.numbers_differ for features in seen.features]
+    least = least_of(seen.among, weights, same)
+    flagged = [probability_of(features, weights) >= least for features in seen.features]
     kinds = [kind for kind, _ in seen.kinds]
     count = {kind: sum(f and k == kind for f, k in zip(flagged, kinds, strict=True)) for kind in set(kinds)}
     right = sum(f and s and k == "paraphrase" for f, s, k in zip(flagged, seen.same(), kinds, strict=True))

@@ -1,4 +1,5 @@
 import json
+import random
 import re
 from collections.abc import Sequence
 from itertools import count
@@ -12,6 +13,7 @@ from upcycle.config import Curation
 from upcycle.curation.confirmation import confirmed
 from upcycle.curation.contamination import GoldIndex, contamination_check, tiers_in_words
 from upcycle.curation.contamination_report import contamination_report, in_markdown
+from upcycle.curation.paraphrase import Paraphrases
 from upcycle.curation.semantic import semantic_check
 from upcycle.errors import ConfigError, RowKind
 from upcycle.llm import weights
@@ -140,6 +142,45 @@ def test_paraphrases_are_found_by_meaning_and_numbers_must_agree():
     assert index.match("They purchase 30 tarts for the infant.") is None
     assert index.match("Nothing of this is about any of them, honestly.") is None
     assert not index.contaminated_record(record(id="1", story=SAME)).keep
+
+
+def test_rows_of_the_golds_own_kind_are_no_paraphrases():
+    rng = random.Random(5)
+    vocabulary = [
+        f"{a}{b}" for a in ("bar", "sol", "ten", "mir", "ruk", "kal") for b in ("do", "lin", "ver", "sat", "tor")
+    ]
+
+    def reviews(texts: Sequence[str]) -> Any:
+        """One genre: a large part of every vector is the same."""
+        rows = np.array([[3.0, *(float(word in text.split()) for word in vocabulary)] for text in texts], np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    gold, rows = ([" ".join(rng.sample(vocabulary, 8)) for _ in range(many)] for many in (60, 60))
+    encoder = SentenceEncoder("minilm", reviews)
+    everything = Paraphrases(gold, encoder).nearest(rows)
+    alone = [Paraphrases([gold[near.item]], encoder).nearest([row])[0]
+             for row, near in zip(rows, everything, strict=True) if near is not None]  # fmt: skip
+    assert sum(near is not None and near.same for near in alone) > 30
+    assert sum(near is not None and near.same for near in everything) <= 1
+
+
+def test_what_is_judged_a_paraphrase_does_not_depend_on_what_was_judged_before():
+    items = [(ITEM, None), ("The child was angry at the river.", None)]
+    rows = [example(SAME), example("They purchase tarts for the infant."), example("A cross kid saw the stream.")]
+    index = GoldIndex(items, tiers=("semantic",), encode=ENCODER)
+    forwards = [index.contaminated_example(row) for row in rows]
+    assert [index.contaminated_example(row) for row in reversed(rows)] == forwards[::-1]
+    assert not forwards[0].keep
+
+
+def test_paraphrases_are_looked_for_among_texts_of_up_to_80_words():
+    long = f"{ITEM} {' '.join(f'w{n}' for n in range(80))}"
+    index = GoldIndex([(long, None), (ITEM, None)], tiers=("semantic",), encode=ENCODER)
+    match = index.match(SAME)
+    assert match is not None
+    assert match.item == 1
+    assert index.match(f"{SAME} {' '.join(f'v{n}' for n in range(80))}") is None
+    assert GoldIndex([(long, None)], tiers=("semantic",), encode=ENCODER).match(SAME) is None
 
 
 def test_a_tier_that_was_not_asked_for_is_not_looked_through():
