@@ -41,12 +41,12 @@ CRITERIA: Mapping[str, str] = {
 }
 # Rows read and rows found right, as written down in docs/six-tasks.md.
 READ: Mapping[str, tuple[int, int]] = {
-    "describe_python": (50, 49),
-    "code_line_description": (50, 49),
+    "describe_python": (79, 75),
+    "code_line_description": (94, 88),
     "elementary_math_qa": (300, 272),
-    "cause_and_effect": (50, 49),
-    "imdb_sentiment": (50, 49),
-    "math_word_problems": (50, 48),
+    "cause_and_effect": (120, 113),
+    "imdb_sentiment": (94, 89),
+    "math_word_problems": (89, 88),
 }
 SEED = 0
 ASKED = 500
