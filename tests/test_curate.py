@@ -232,6 +232,11 @@ def test_a_judge_is_paid_once_and_a_budget_stops_it(tmp_path: Path):
         assert {**again, "measured": None} == {**first, "measured": None}
         held = json.loads(run([*asked, "--budget", f"{first['measured']['judge']['calls']}calls"]).stdout)
         assert held["stopped"] is None  # everything was in the journal, so nothing was asked
+        items = [{"input": f"item {n}", "output": "yes" if n % 2 else "no"} for n in (1, 2)]
+        write_rows(tmp_path / "gold.jsonl", items)
+        told = json.loads(run([*asked, "--gold", str(tmp_path / "gold.jsonl")]).stdout)
+        assert told["checks"][-1]["note"].endswith("of 2 known")
+        assert told["measured"]["trust"]["read"] == 2
     finally:
         server.terminate()
         server.wait()

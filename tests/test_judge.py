@@ -10,11 +10,12 @@ import pytest
 
 from upcycle.contract import Contract, Kind
 from upcycle.curation.answerable import answerable, same
+from upcycle.curation.curate import Checks, curate
 from upcycle.curation.judge import judge, trust
 from upcycle.errors import ProviderError
 from upcycle.llm.model import Request
 from upcycle.records import Example, Origin
-from upcycle.task import Demonstration, make_task
+from upcycle.task import Demonstration, Gold, make_task
 from upcycle.testing import ScriptedModel
 
 IDS = (f"{n:016x}" for n in count(1))
@@ -118,6 +119,34 @@ async def test_trust_measures_the_judge_itself():
         return {key: {"right": True, "fault": "none", "why": ""} for key in shown(request)}
 
     assert (await trust(known, TASK, ScriptedModel(kind))).right == 20
+
+
+async def test_curation_says_how_often_the_judge_is_right_on_gold():
+    checks = Checks(names=("judge",))
+    done = await curate(sums(8, wrong=2), checks=checks, task=TASK, known=sums(60), model=ScriptedModel(honest))
+    assert done.passes[0].note == "75% right (41% to 93%) of 8 judged by scripted/model; judge right on 40 of 40 known"
+    assert done.facts["trust"]["accuracy"] == 1.0  # type: ignore[index]
+
+    def kind(request: Request) -> dict[str, Any]:
+        return {key: {"right": True, "fault": "none", "why": ""} for key in shown(request)}
+
+    gold = [Gold(input=one.input, output=one.output) for one in sums(10)]
+    done = await curate(sums(8), checks=checks, task=TASK.model_copy(update={"gold": tuple(gold)}),
+                        model=ScriptedModel(kind))  # fmt: skip
+    assert done.passes[0].note.endswith("; judge right on 5 of 10 known")
+    alike = [example(f"{n} and {n}", "2") for n in range(9)]
+    done = await curate(sums(8), checks=checks, task=TASK, known=alike, model=ScriptedModel(kind))
+    assert "known" not in done.passes[0].note
+
+
+async def test_a_judge_that_cannot_be_measured_any_more_still_judged():
+    def once(request: Request) -> dict[str, Any] | Exception:
+        return honest(request) if request is model.requests[0] else ProviderError("the key was taken away")
+
+    model = ScriptedModel(once)
+    done = await curate(sums(8, wrong=2), checks=Checks(names=("judge",)), task=TASK, known=sums(9), model=model)
+    assert (len(done.kept), done.stopped) == (6, None)
+    assert done.passes[0].note.endswith("; the judge itself was not measured: the key was taken away")
 
 
 async def test_what_a_model_answers_within_its_tries_is_kept():

@@ -51,7 +51,7 @@ async def curate_dataset(
         raise ConfigError("the checks judge and answerable ask a model; name one with --model")
     config = model_config(model, settings)
     found = read_examples(Path(dataset), columns=columns)
-    known = None if gold is None else [(one.input, one.choices) for one in read_examples(Path(gold)).examples]
+    known = () if gold is None else unique_ids(read_examples(Path(gold)).examples)
     task = _task(task, found, demonstrations, checks)
     path = Path(out) if out is not None else Path("runs") / f"{split_name(found.name)}-curated"
     claim(path, _file_of(dataset))
@@ -60,7 +60,8 @@ async def curate_dataset(
     found = replace(found, examples=unique_ids(found.examples))
     async with _model(config if checks.asks else None, path, listener) as asked:
         curated = await curate(
-            found.examples, checks=checks, task=task, gold=known or (), model=asked,
+            found.examples, checks=checks, task=task, gold=[(one.input, one.choices) for one in known], known=known,
+            model=asked,
             seed=int(settings.get("seed") or 0), tell=lambda one: tell("checked", check=one.check, dropped=one.dropped),
         )  # fmt: skip
     return write_curated(path, found, curated)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from upcycle.contract import Contract, Kind
 from upcycle.curation.answerable import answerable
@@ -19,7 +20,7 @@ from upcycle.curation.contamination import TIERS, GoldIndex, tiers_in_words
 from upcycle.curation.contract import contract_check
 from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check, options_of
-from upcycle.curation.judge import judge
+from upcycle.curation.judge import judge, trust
 from upcycle.curation.language import language_check, languages_in, languages_of
 from upcycle.curation.licence import licence_check
 from upcycle.curation.near import checked_threshold, content_of
@@ -27,7 +28,7 @@ from upcycle.curation.near_join import near_duplicates
 from upcycle.curation.semantic import semantic_check
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind
 from upcycle.llm.model import Model
-from upcycle.records import Curated, Dropped, Example, Verdict
+from upcycle.records import Curated, Dropped, Example, Origin, Verdict
 from upcycle.sources.licences import Policy, permits
 from upcycle.task import Task
 
@@ -51,6 +52,10 @@ CHECKS: Mapping[str, str] = {
 
 USUAL = ("contract", "language", "licence", "demonstrations", "contamination", "exact", "near")
 """Checks that run unless others are named: they ask no model and drop nothing that is right."""
+
+
+KNOWN = 40
+"""Gold examples by which a judge is measured, five calls' worth; half of them are shown with a wrong output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,7 @@ async def curate(
     checks: Checks | None = None,
     task: Task | None = None,
     gold: Sequence[tuple[str, Sequence[str] | None]] = (),
+    known: Sequence[Example] = (),
     model: Model | None = None,
     seed: int = 0,
     tell: Callable[[Pass], None] | None = None,
@@ -146,6 +152,8 @@ async def curate(
         checks: which, and how strictly; `Checks()` where not given.
         task: what the examples are for, where it is known: its contract, demonstrations and gold are used.
         gold: more inputs, with their options, that no example may repeat.
+        known: examples whose outputs are right, by which the judge itself is measured; up to `KNOWN` are drawn. The
+            task's gold where none are given.
         model: what judges and answers.
         tell: is told of each check as it ends.
 
@@ -160,7 +168,7 @@ async def curate(
     passes: list[Pass] = []
     facts: dict[str, object] = {}
     stopped: str | None = None
-    work = _Work(checks, task, _items(task, gold), model, seed, facts)
+    work = _Work(checks, task, _items(task, gold), known or _known(task), model, seed, facts)
     for name in CHECKS:
         if name not in checks.names or (name == "licence" and checks.licence == "any"):
             continue
@@ -189,6 +197,7 @@ class _Work:
     checks: Checks
     task: Task | None
     gold: Sequence[tuple[str, Sequence[str] | None]]
+    known: Sequence[Example]
     model: Model | None
     seed: int
     facts: dict[str, object]
@@ -238,10 +247,27 @@ class _Work:
         if name == "judge":
             judged = await judge(kept, self.task, self.model, share=self.checks.judge, seed=self.seed)
             self.facts["judge"] = judged.facts()
-            return judged.check(), str(judged)
+            return judged.check(), str(judged) + await self._trust(self.task, self.model)
         answered = await answerable(kept, self.task, self.model, tries=self.checks.tries)
         self.facts["answerable"] = answered.facts()
         return answered.check(), f"asked {answered.model}"
+
+    async def _trust(self, task: Task, model: Model) -> str:
+        """How often the judge itself is right, in words; nothing where no outputs are known, or all are alike.
+
+        What it cannot measure any more (no budget, no server) costs no verdict that was already given.
+        """
+        drawn = list(self.known)
+        if len({one.output for one in drawn}) < 2 and not any(one.choices for one in drawn):
+            return ""
+        if len(drawn) > KNOWN:
+            drawn = Random(self.seed).sample(drawn, KNOWN)
+        try:
+            measured = await trust(drawn, task, model, seed=self.seed)
+        except (BudgetExceededError, ProviderError) as error:
+            return f"; the judge itself was not measured: {error}"
+        self.facts["trust"] = measured.facts()
+        return f"; judge right on {measured.right} of {measured.read} known"
 
 
 def _split(examples: Sequence[Example], check: Check) -> tuple[list[Example], list[Dropped]]:
@@ -288,6 +314,12 @@ def _items(
     task: Task | None, gold: Sequence[tuple[str, Sequence[str] | None]]
 ) -> Sequence[tuple[str, Sequence[str] | None]]:
     return [*gold, *((item.input, item.choices) for item in (task.gold if task else ()))]
+
+
+def _known(task: Task | None) -> list[Example]:
+    items = task.gold if task else ()
+    return [Example(f"gold {n}", item.input, item.output, Origin("gold"), choices=item.choices)
+            for n, item in enumerate(items, 1)]  # fmt: skip
 
 
 def unique_ids(examples: Iterable[Example]) -> list[Example]:
