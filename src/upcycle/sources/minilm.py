@@ -33,7 +33,7 @@ class MiniLM:
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 
-        self._weights = load_file(folder / "model.safetensors")
+        self._weights = _fused(load_file(folder / "model.safetensors"))
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(_LONGEST)
@@ -75,31 +75,54 @@ class MiniLM:
         import numpy as np
 
         texts, width, size = states.shape
-        query, key, value = (
-            self._linear(states, f"{stem}attention.self.{name}").reshape(texts, width, _HEADS, -1).swapaxes(1, 2)
-            for name in ("query", "key", "value")
-        )
-        scores = query @ key.swapaxes(2, 3) / np.float32(np.sqrt(size // _HEADS)) + hidden
-        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        together = self._linear(states, f"{stem}attention.self").reshape(texts, width, 3, _HEADS, -1)
+        query, key, value = (together[:, :, part].swapaxes(1, 2) for part in range(3))
+        shares = query @ key.swapaxes(2, 3)
+        shares *= np.float32(1 / np.sqrt(size // _HEADS))
+        shares += hidden
+        shares -= shares.max(axis=-1, keepdims=True)
+        np.exp(shares, out=shares)
         shares /= shares.sum(axis=-1, keepdims=True)
         mixed = (shares @ value).swapaxes(1, 2).reshape(texts, width, size)
         states = self._normal(states + self._linear(mixed, f"{stem}attention.output.dense"),
                               f"{stem}attention.output.LayerNorm")  # fmt: skip
         inner = self._linear(states, f"{stem}intermediate.dense")
-        inner *= 0.5 + 0.5 * np.tanh(inner * (0.7978845608 + 0.0356774081 * inner * inner))  # GELU
+        gate = inner * inner  # GELU, in place: large arrays are slow to allocate
+        gate *= 0.0356774081
+        gate += 0.7978845608
+        gate *= inner
+        np.tanh(gate, out=gate)
+        gate += 1
+        gate *= 0.5
+        inner *= gate
         return self._normal(states + self._linear(inner, f"{stem}output.dense"), f"{stem}output.LayerNorm")
 
     def _linear(self, states: np.ndarray, name: str) -> np.ndarray:
         # One product of two matrices; a stack of small ones would take three times as long.
         flat = states.reshape(-1, states.shape[-1]) @ self._weights[f"{name}.weight"].T
-        return (flat + self._weights[f"{name}.bias"]).reshape(*states.shape[:-1], -1)
+        flat += self._weights[f"{name}.bias"]
+        return flat.reshape(*states.shape[:-1], -1)
 
     def _normal(self, states: np.ndarray, name: str) -> np.ndarray:
         import numpy as np
 
         states = states - states.mean(axis=-1, keepdims=True)
         states /= np.sqrt((states * states).mean(axis=-1, keepdims=True) + 1e-12)
-        return states * self._weights[f"{name}.weight"] + self._weights[f"{name}.bias"]
+        states *= self._weights[f"{name}.weight"]
+        states += self._weights[f"{name}.bias"]
+        return states
+
+
+def _fused(weights: dict[str, Any]) -> dict[str, Any]:
+    """The weights, with query, key and value of each layer as one matrix: one product instead of three."""
+    import numpy as np
+
+    for layer in range(_LAYERS):
+        stem = f"encoder.layer.{layer}.attention.self"
+        for kind in ("weight", "bias"):
+            parts = [weights.pop(f"{stem}.{name}.{kind}") for name in ("query", "key", "value")]
+            weights[f"{stem}.{kind}"] = np.concatenate(parts)
+    return weights
 
 
 @cache
