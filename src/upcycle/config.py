@@ -66,7 +66,7 @@ class Datatune(_Section):
     max_share: float = Field(1.0, gt=0, le=1, description="Most of the dataset one source may give while others can.")
     pilot_records: int = Field(8, ge=1, description="Records a plan is tried on before it runs.")
     drafts: int = Field(3, ge=1, le=9, description="Plans the planner writes for a source; they vote on each other.")
-    batch: int | None = Field(None, ge=1, le=64, description="Most records in one call: 32; 1 for an embedded model.")
+    batch: int | None = Field(None, ge=1, le=64, description="Most records in one call: 64; 1 for an embedded model.")
     judge: bool = Field(False, description="Have the judge read what each source's pilot made.")
     fallback: bool = Field(True, description="Let the model execute the plan on records its program fails on.")
     min_yield: float = Field(0.2, ge=0, le=1, description="Kept share below which a source is dropped.")

@@ -60,7 +60,7 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--max-share", type=float, metavar="X", help="most of the dataset one source may give while others can (0 to 1)"
     )
-    verb.add_argument("--batch", type=int, metavar="N", help="most records in one call (default: 32; 1 if embedded)")
+    verb.add_argument("--batch", type=int, metavar="N", help="most records in one call (default: 64; 1 if embedded)")
     verb.add_argument("-y", "--yes", action="store_true", help="do not ask before a paid model is used")
 
 

@@ -113,6 +113,17 @@ class Asking:
                 return max(1, count)
         return max(1, most)
 
+    @property
+    def shared_tokens(self) -> int:
+        """Tokens every call repeats, however many records it holds."""
+        return _tokens(self._system["content"])
+
+    def holds(self, rows: Sequence[Mapping[str, Any]], most: int) -> int:
+        """How many records like these one call can hold, `most` at most; at least 1."""
+        sizes = [_tokens(_tagged("10", self._show(row))) for row in rows]
+        room = (_PROMPT_TOKENS - self.shared_tokens) * len(sizes) // max(1, sum(sizes))
+        return max(1, min(most, _REPLY_TOKENS // self._row_tokens, room))
+
     def _request(self, shown: Sequence[tuple[str, str]]) -> Request:
         records = "\n".join(_tagged(key, text) for key, text in shown)
         messages = (self._system, {"role": "user", "content": records})

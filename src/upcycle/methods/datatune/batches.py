@@ -26,10 +26,7 @@ LAG = 16
 """Batches in flight at most: what a batch's size follows from has come back before it starts."""
 
 _LEAST = 64
-_START = 32
-
-
-_MOST = 32
+_MOST = 64  # of short fields; the room for replies bounds the others
 
 
 def most_together(model: Model | None, asked: int | None) -> int:
@@ -81,7 +78,7 @@ class Batches:
     ) -> None:
         self.ended: deque[Ended] = deque()
         self._worker, self._instead, self._log = worker, instead, log
-        self._sizing = Sizing(start=min(_START, most), most=most, lag=LAG) if most > 1 else None
+        self._sizing = Sizing(start=most, most=most, lag=LAG) if most > 1 else None
         self._refuse = refuse
         self._live: deque[Waiting] = deque()
         self._failed: deque[Waiting] = deque()

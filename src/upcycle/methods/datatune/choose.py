@@ -40,6 +40,7 @@ _SAMPLE = 200
 _READ = 20_000
 _SEARCHED = 16  # sources a plan is searched for when that costs no call
 _PLENTY = 1.5  # times the wanted rows, after which no more plans are bought
+_FEW = 0.2  # of the wanted rows: what a source must have to be worth the drafts where a free plan works
 _GOOD = 0.5
 _PEER = 0.75  # of the best score: sources below it only fill what the others cannot give
 _COMPARED = 50
@@ -154,6 +155,7 @@ async def _tried(
             setting,
             planner=models.planner if writes else None,
             none=named == 0,
+            few=(hit.card.rows or math.inf) < _FEW * wanted,
             judge=models.judge if settings.judge else None,
         )
         if (best := compiled.best) is None:
@@ -189,16 +191,16 @@ def _refused(best: Pilot, settings: Datatune) -> str | None:
 
 
 def _chosen(source: Source, best: Pilot) -> Chosen:
-    per = max(1, best.records)
+    per, tokens = max(1, best.records), best.tokens_each()
     return Chosen(
         source,
         best.plan,
         best.plan_by,
         best.score,
         rate=best.rate(),
-        tokens_per_row=best.tokens / per,
-        micro_per_row=best.cost_micro / per,
-        calls_per_row=best.calls / per,
+        tokens_per_row=tokens,
+        micro_per_row=best.cost_micro * tokens / max(1, best.tokens),
+        calls_per_row=best.calls_each(),
         seconds_per_row=best.seconds / per,
         failing=best.failures() / per,
         agreement=best.agreement,

@@ -52,6 +52,7 @@ async def compile_source(
     *,
     planner: Model | None,
     none: bool,
+    few: bool = False,
     judge: Model | None = None,
 ) -> Compiled:
     """The best plan for one source, tried.
@@ -60,10 +61,12 @@ async def compile_source(
         records: a sample of the source; a plan that asks a model is tried on the first few only.
         planner: who writes drafts; None where none are to be bought for this source.
         none: the reranker said that no source fits; then drafts are bought only where a free plan works.
+        few: it can give but a few of the wanted rows; then drafts are bought only where no free plan works.
         judge: who reads what the winner made; None where nobody is to.
     """
     pilots = await _searched(hit, records, setting)
-    if planner is not None and (pilots or not none) and not any(one.score >= _SURE for one in pilots):
+    sure = bool(pilots) and (few or max(one.score for one in pilots) >= _SURE)
+    if planner is not None and (pilots or not none) and not sure:
         rivals = await _drafted(hit, records, settings, setting, planner)
         pilots = await _voted(hit, pilots, rivals, records[: settings.pilot_records], setting)
     # On a tie the plan that costs nothing wins: it stands first.

@@ -19,7 +19,7 @@ from upcycle.methods.datatune.doubts import Doubt, doubts
 from upcycle.methods.datatune.plans.plan import Plan
 from upcycle.methods.datatune.plans.program import Made, compile_plan
 from upcycle.methods.datatune.transform import PlanBy, Transform
-from upcycle.methods.datatune.worker import Worker
+from upcycle.methods.datatune.worker import FullCall, Worker
 from upcycle.records import Dropped, Example, Record
 from upcycle.sandbox import Sandbox
 from upcycle.sources.source import Source
@@ -46,6 +46,7 @@ class Pilot(NamedTuple):
         score: from 0 to 1; how far the examples fit contract and demonstrations, times the yield of worked rows.
         records: how many it was tried on.
         cost_micro, tokens, calls: of all rows tried together; `seconds` too.
+        load: what a call of the whole run will hold; a pilot's few rows fill none.
         agreement: how far it agrees with its rivals on the same records, 0 to 1.
     """
 
@@ -61,10 +62,20 @@ class Pilot(NamedTuple):
     calls: int = 0
     seconds: float = 0.0
     agreement: float = 1.0
+    load: FullCall = FullCall()
 
     def rate(self) -> float:
         """Examples kept for each record tried."""
         return len(self.examples) / self.records if self.records else 0.0
+
+    def calls_each(self) -> float:
+        """Calls the run makes for each record, in full loads."""
+        return self.load.asked / self.load.rows / max(1, self.records)
+
+    def tokens_each(self) -> float:
+        """Tokens of the run for each record: what is its own, and its part of what every call repeats."""
+        own = max(0, self.tokens - self.calls * self.load.shared) / max(1, self.records)
+        return own + self.calls_each() * self.load.shared
 
     def failures(self) -> int:
         """Rows the plan's program failed on."""
@@ -138,6 +149,7 @@ async def pilot(
         sum(origin.tokens for origin in origins),
         len({key for origin in origins for key in origin.calls}),
         time.monotonic() - began,
+        load=await worker.full_call(records, setting.batch) if worker.asks else FullCall(),
     )
 
 

@@ -2,8 +2,8 @@
 
 Votes are drawn at a temperature that makes them differ; ids that are not on the list are discarded and counted, ties
 fall back to the order of the search, and "none" needs a majority of the valid votes (DataTune, section 3.1, where a
-hallucinated name counts as a vote and later "none" answers lose paid rows). Once more than half of the votes agree on
-the best source, the rest could not change it and are not bought.
+hallucinated name counts as a vote and later "none" answers lose paid rows). Pilots decide in the end, so once more than
+half of the votes agree on what stands among the first, the rest are not bought.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from upcycle.sources.catalog import Hit
 
 VOTE_TEMPERATURE = 0.7
-_PROMPT_CHARS = 10_000
+_FIRST = 3
+_PROMPT_CHARS = 8_000
 _DATASET_CHARS = 1_500
 _DEMONSTRATION_CHARS = (300, 150)
 _SCHEMA: dict[str, Any] = {
@@ -51,13 +52,14 @@ async def rerank(task: Task, hits: Sequence[Hit], model: Model, *, votes: int = 
     A vote that fails is one vote less; only when all fail is the order of the search kept.
 
     Args:
-        votes: the most there are; fewer where more than half of them put the same source first, or none.
+        votes: the most there are; fewer where more than half of them agree: each puts the others' best source among
+            its own first three, or all name none.
     """
     names = {f"d{n}": hit for n, hit in enumerate(hits, 1)}
     prompt = _prompt(task, names)
     majority = votes // 2 + 1
     replies = await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(majority)))
-    if len({_best(reply, names) for reply in replies}) > 1 or None in replies:
+    if not _agree(replies, names):
         replies += await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(majority, votes)))
     scores: dict[str, float] = dict.fromkeys(names, 0.0)
     named: Counter[str] = Counter()
@@ -82,9 +84,13 @@ async def rerank(task: Task, hits: Sequence[Hit], model: Model, *, votes: int = 
     return Ranking([names[name] for name in order], nones * 2 > valid, valid, invalid)
 
 
-def _best(reply: dict[str, Any] | None, names: Collection[str]) -> str | None:
-    """The first source of a vote that exists; None where it names none."""
-    return next((name for name in (reply or {}).get("ranking", ()) if name in names), None)
+def _agree(replies: Sequence[dict[str, Any] | None], names: Collection[str]) -> bool:
+    """Whether each of these votes puts the best source of every other among its own first, or all name none."""
+    if None in replies:
+        return False
+    rankings = [[name for name in reply["ranking"] if name in names] for reply in replies if reply is not None]
+    best = {ranking[0] for ranking in rankings if ranking}
+    return all(best <= set(ranking[:_FIRST]) for ranking in rankings)
 
 
 async def _vote(prompt: str, model: Model, sample: int) -> dict[str, Any] | None:

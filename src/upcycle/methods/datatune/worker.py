@@ -45,6 +45,14 @@ class Waiting(NamedTuple):
     calls: Calls = NONE
 
 
+class FullCall(NamedTuple):
+    """What the calls of a run hold: tokens that each repeats, rows in a full one, and rows of the records tried."""
+
+    shared: int = 0
+    rows: int = 1
+    asked: int = 0
+
+
 def _both(one: Calls, other: Calls) -> Calls:
     return Calls((*one.keys, *other.keys), one.cost_micro + other.cost_micro, one.tokens + other.tokens)
 
@@ -83,6 +91,14 @@ class Worker:
         """How many of these rows, from the first on, one call can carry; at least one."""
         assert self.asking is not None
         return self.asking.fits([one.row.values for one in waiting])
+
+    async def full_call(self, records: Sequence[Record], most: int) -> FullCall:
+        """What calls of a run over records like these hold, `most` rows at most."""
+        if self.asking is None:
+            return FullCall()
+        _, waiting = await self.start(records)
+        rows = [one.row.values for one in waiting]
+        return FullCall(self.asking.shared_tokens, self.asking.holds(rows, most), len(rows))
 
     async def start(self, records: Sequence[Record]) -> tuple[list[Ended], list[Waiting]]:
         """Run what needs no model: the rows that ended, and those that wait for an answer."""
