@@ -66,10 +66,10 @@ class Status:
         if self.calls and self.kept:
             each = f"${self.spent_usd / self.kept:.6f}, {self.tokens / self.kept:,.0f} tokens"
             lines.append(f"           per kept example: {each}")
-        for use in self.sources:
-            lines.append(
-                f"  source   {use['source']}: {use['kept']:,} kept, ${use['usd']:.4f}, {use['tokens']:,} tokens"
-            )
+        lines += [
+            f"  source   {use['source']}: {use['kept']:,} kept, ${use['usd']:.4f}, {use['tokens']:,} tokens"
+            for use in self.sources
+        ]
         if self.last:
             lines.append(f"  last     {self.last['stage']}: {self.last['kind']}")
         return "\n".join(lines)
