@@ -45,7 +45,7 @@ READ: Mapping[str, tuple[int, int]] = {
     "code_line_description": (94, 88),
     "elementary_math_qa": (300, 272),
     "cause_and_effect": (120, 113),
-    "imdb_sentiment": (94, 89),
+    "imdb_sentiment": (94, 87),
     "math_word_problems": (89, 88),
 }
 SEED = 0
