@@ -172,7 +172,6 @@ async def test_a_torn_file_of_a_curated_folder_is_one_sentence(tmp_path: Path):
 async def test_why_reads_a_dataset_that_came_without_its_journal(folder: Path):
     async with FakeServer(Writer({"3"})) as server:
         await build(folder, server)
-        paid = server.stats()["paid"]
     before = upcycle.why(folder / "run", "default/train/0")
     for file in (folder / "run").glob("run.db*"):
         file.unlink()
