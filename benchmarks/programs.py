@@ -8,8 +8,9 @@ again. The second is the product's own executor (the model is shown task, plan a
 example), one record a call, over records of the same source; its planning is not counted, which favours it.
 
 Some tasks find the answer in a column; in the lines marked "taken away" that column was taken out of the sources first,
-so that a model has to write what it held. Then: how fast a program is that needs no model, whether it makes the same
-examples whatever the workers, the blocks and the kills, and where right options stand (`program_speed.py`).
+so that a model has to write what it held (`tokens_ratio_taken_away`). Then: how fast a program is that needs no model,
+whether it makes the same examples whatever the workers, the blocks and the kills, and where right options stand
+(`program_speed.py`).
 """
 
 from __future__ import annotations
@@ -157,8 +158,9 @@ def tokens_compared(cases: Sequence[Case], args: argparse.Namespace) -> Part:
         for one in outcomes:
             print(f"{one.case.told}: {', '.join(f'{stage} {count:,}' for stage, count in one.stages.items())}")
     facts: dict[str, Any] = {
-        "tokens_ratio": {one.case.name: round(one.ratio, 4) for one in outcomes},
-        "rearranging": [one.case.name for one in outcomes if one.case.rearranging],
+        "tokens_ratio": {one.case.name: round(one.ratio, 4) for one in outcomes if not one.case.gone},
+        "rearranging": [one.case.name for one in outcomes if one.case.rearranging and not one.case.gone],
+        "tokens_ratio_taken_away": {one.case.name: round(one.ratio, 4) for one in outcomes if one.case.gone},
         "tokens_per_example": {one.case.name: round(one.tokens, 1) for one in outcomes},
         "tokens_per_example_alone": {one.case.name: round(one.alone_tokens, 1) for one in outcomes},
         "kept": {one.case.name: one.kept for one in outcomes},
