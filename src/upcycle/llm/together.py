@@ -90,7 +90,8 @@ async def ask_together(
     groups = [_Group(states)] if states else []
     for attempt in range(first, tries + 1):
         work = [_try(model, group, request, check, attempt) for group in groups]
-        ended = await asyncio.gather(*work, return_exceptions=True)
+        # A task each is for several; most often there is one.
+        ended = [await work[0]] if len(work) == 1 else await asyncio.gather(*work, return_exceptions=True)
         if fatal := next((one for one in ended if isinstance(one, BaseException)), None):
             raise fatal
         left = [one for one in ended if isinstance(one, _Group) and one.states]

@@ -159,7 +159,7 @@ class Batches:
         waiting, worker = self._queue(instead=instead, again=again), self._instead if instead else self._worker
         assert worker is not None
         rows = list(islice(waiting, most))
-        rows = rows[: worker.fits(rows)]
+        rows = rows[: worker.fits(rows)] if len(rows) > 1 else rows
         for _ in rows:
             waiting.popleft()
         number, self._number = self._number, self._number + 1
