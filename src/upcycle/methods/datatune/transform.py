@@ -114,7 +114,7 @@ class Transform:
         """Every row's end, in an order that hangs on nothing but the records and the replies."""
         batches = self._batches
         calls: InOrder[tuple[Batch, list[Ended], list[Waiting]]] = InOrder(batches.most_at_once(at_once))
-        in_flight = 0
+        in_flight = seen = 0
         try:
             while needed() > 0:
                 while not calls.full:
@@ -136,7 +136,8 @@ class Transform:
                         await batches.give_to_the_model(one.record)
                     else:
                         yield one
-                    if len(batches.ended) % BLOCK == 0:
+                    seen += 1
+                    if seen % BLOCK == 0:
                         await asyncio.sleep(0)
             while not calls.idle:
                 batches.back(*await calls.oldest())
