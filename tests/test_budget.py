@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from upcycle.testing import FakeServer
-from whole_runs import command, kept, notes_of, run, write_inputs  # pyrefly: ignore[missing-import]
+from whole_runs import command, kept, notes_of, run, write_inputs
 
 PRICES = "openai/fake: {input: 1.0, output: 1.0}\n"
 FAULTS = {"latency": 0.005, "failing": 0.03, "invalid": 0.03, "torn": 0.02}

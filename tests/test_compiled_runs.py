@@ -14,7 +14,7 @@ import pytest
 import upcycle
 from upcycle.llm.model import Completion, Request, Usage
 from upcycle.testing import FakeServer
-from whole_runs import command, kept, notes_of, run, start, wait_for_kept, write_inputs  # pyrefly: ignore[missing-import]
+from whole_runs import command, kept, notes_of, run, start, wait_for_kept, write_inputs
 
 ROWS = re.compile(r'<record id="(\d+)">(.*?)</record>', re.DOTALL)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from upcycle.testing import FakeServer
-from whole_runs import command, kept, notes_of, run, write_inputs  # pyrefly: ignore[missing-import]
+from whole_runs import command, kept, notes_of, run, write_inputs
 
 
 def test_a_server_that_refuses_fails_and_talks_nonsense_costs_no_row(tmp_path: Path):

@@ -33,7 +33,7 @@ from upcycle.records import Dropped, Example, Verdict
 from upcycle.run import Run
 from upcycle.task import Demonstration, Task, make_task
 from upcycle.testing import FakeServer, FlakyModel, RefusalError, ScriptedModel
-from written_rows import (  # pyrefly: ignore[missing-import]
+from written_rows import (
     INSTRUCTION,
     REVIEWS,
     asked,

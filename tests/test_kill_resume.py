@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from upcycle.testing import FakeServer
-from whole_runs import (  # pyrefly: ignore[missing-import]
+from whole_runs import (
     command,
     kept,
     notes_of,

@@ -21,8 +21,8 @@ from upcycle.methods.mix import mix
 from upcycle.records import Dropped, Example, Origin
 from upcycle.run import Run
 from upcycle.testing import FakeServer
-from whole_runs import UPCYCLE, kept, run, start, wait_for_kept  # pyrefly: ignore[missing-import]
-from written_rows import asked, is_topics, scribe, words  # pyrefly: ignore[missing-import]
+from whole_runs import UPCYCLE, kept, run, start, wait_for_kept
+from written_rows import asked, is_topics, scribe, words
 
 INSTRUCTION = "Turn the statement into a question."
 DEMOS = [

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from upcycle.testing import FakeServer
-from whole_runs import command, kept, run, write_inputs  # pyrefly: ignore[missing-import]
+from whole_runs import command, kept, run, write_inputs
 
 
 def test_one_call_a_row_is_one_request_a_row_and_every_slot_is_used(tmp_path: Path):
