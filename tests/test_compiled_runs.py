@@ -127,6 +127,8 @@ async def test_what_the_program_fails_on_is_done_by_the_model_and_the_share_is_t
     rows = pq.read_table(tmp_path / "run/data").to_pylist()
     by_model = [one for one in rows if one["output"] == "by hand"]
     assert 20 <= len(by_model) <= 40
+    assert report.instead == len(by_model)
+    assert f"programs failed on {len(by_model)} ({len(by_model) / 60:.0%}), made by the model" in repr(report)
     assert all(outputs[one["id"]]["program"] is None and outputs[one["id"]]["calls"] for one in by_model)
     assert all(outputs[one["id"]]["program"] for one in rows if one["output"] != "by hand")
     assert {origin["plan_by"] for origin in outputs.values()} == {"hand"}

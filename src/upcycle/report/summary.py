@@ -45,6 +45,7 @@ class Report:
         stopped: why not, in one sentence; "" when reached.
         dropped: how many rows ended in each kind other than ok.
         methods: how many examples each method gave.
+        instead: examples a model made by executing the plan, on records the program failed on.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Report:
     calls: int = 0
     stages: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     methods: Mapping[str, int] = field(default_factory=dict)
+    instead: int = 0
 
     @property
     def reached(self) -> bool:
@@ -89,6 +91,11 @@ class Report:
             f"{self.task}: {self.kept:,} of {self.wanted:,} examples in {self.path}",
             *([f"  methods  {by}"] if set(self.methods) - {"datatune"} else []),
             *([f"  sources  {used or 'none'}"] if used or set(self.methods) <= {"datatune"} else []),
+            *(
+                [f"  programs failed on {self.instead:,} ({self.instead / self.kept:.0%}), made by the model"]
+                if self.instead
+                else []
+            ),
             f"  dropped  {lost}",
             f"  cost     ${self.cost_usd:.4f}, {self.tokens:,} tokens, {self.calls:,} calls",
             *self._costs(),
@@ -149,6 +156,7 @@ def summarise(task: Task, config: BuildConfig, run: Run, written: Written, stopp
         calls=spent.calls,
         stages=tuple(run.journal.ledger()),
         methods={**dict.fromkeys(config.methods.named(), 0), **methods},
+        instead=run.journal.made_instead(STAGE) if spent.calls else 0,
     )
 
 

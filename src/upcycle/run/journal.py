@@ -205,6 +205,15 @@ class Journal:
         )
         return {source: (micro or 0, tokens or 0) for source, micro, tokens in found}
 
+    def made_instead(self, stage: str) -> int:
+        """Kept rows of a source that a model made because the program could not."""
+        found = self._read(
+            "SELECT count(*) FROM rows WHERE stage=? AND state='kept' AND json_extract(value, '$.origin.plan') IS NOT"
+            " NULL AND json_extract(value, '$.origin.program') IS NULL",
+            (stage,),
+        )
+        return found.fetchone()[0]
+
     def seconds_per_call(self, stage: str) -> float:
         """How long a call of a stage took, on average; 0 where there was none."""
         found = self._read(
