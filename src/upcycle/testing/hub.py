@@ -12,17 +12,17 @@ go through LFS, as on the real one; its Xet protocol is not spoken (clients fall
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import functools
 import hashlib
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import orjson
+
+from upcycle.testing.threaded import InThread
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -93,7 +93,7 @@ class _RefusedError(Exception):
 Page = Callable[["web.Request"], "Awaitable[web.StreamResponse]"]
 
 
-class FakeHub:
+class FakeHub(InThread):
     """Use it as `async with` (in this loop) or `with` (in a thread of its own).
 
     Args:
@@ -131,8 +131,6 @@ class FakeHub:
         self._parts: dict[str, dict[int, bytes]] = {}
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
-        self._thread: threading.Thread | None = None
-        self._stop: Callable[[], object] | None = None
 
     # -- starting and stopping -----------------------------------------------------------------------------------
 
@@ -165,26 +163,6 @@ class FakeHub:
     async def __aexit__(self, *_: object) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
-
-    def __enter__(self) -> Self:
-        ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
-        self._thread.start()
-        ready.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._stop is not None
-        assert self._thread is not None
-        self._stop()
-        self._thread.join()
-
-    async def _serve(self, ready: threading.Event) -> None:
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        self._stop = functools.partial(loop.call_soon_threadsafe, stopped.set)
-        async with self:
-            ready.set()
-            await stopped.wait()
 
     # -- answering -----------------------------------------------------------------------------------------------
 

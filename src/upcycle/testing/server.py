@@ -9,9 +9,7 @@ A request counts as paid when its reply is made, whether or not anybody is still
 from __future__ import annotations
 
 import asyncio
-import functools
 import random
-import threading
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Self
@@ -20,6 +18,7 @@ import orjson
 
 from upcycle.errors import ConfigError, ProviderError, RowError
 from upcycle.llm.model import Completion, Request
+from upcycle.testing.threaded import InThread
 from upcycle.testing.wire import Asked, RefusalError, counted, echo, read, refused, written
 
 Script = Callable[[Request], str | Completion | Awaitable[str | Completion]]
@@ -34,7 +33,7 @@ class _Refusal(NamedTuple):
     kind: str
 
 
-class FakeServer:
+class FakeServer(InThread):
     """Use it as `async with` (in this loop) or `with` (in a thread of its own).
 
     Args:
@@ -74,8 +73,6 @@ class FakeServer:
         self._random = random.Random(seed)
         self._host, self._port = host, port
         self._server: asyncio.Server | None = None
-        self._thread: threading.Thread | None = None
-        self._stop: Callable[[], object] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[asyncio.Transport] = set()
         self.requests: deque[Request] = deque(maxlen=10_000)
@@ -105,26 +102,6 @@ class FakeServer:
             connection.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
-
-    def __enter__(self) -> Self:
-        ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), daemon=True)
-        self._thread.start()
-        ready.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._stop is not None
-        assert self._thread is not None
-        self._stop()
-        self._thread.join()
-
-    async def _serve(self, ready: threading.Event) -> None:
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        self._stop = functools.partial(loop.call_soon_threadsafe, stopped.set)
-        async with self:
-            ready.set()
-            await stopped.wait()
 
     # -- what it counted -----------------------------------------------------------------------------------------
 
