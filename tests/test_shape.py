@@ -15,7 +15,7 @@ SRC = Path(upcycle.__file__).parent
 LAYERS = (
     ("errors", "yamlfile"),
     ("language", "sandbox"),
-    ("records", "contract", "task", "budget"),
+    ("records", "contract", "task", "budget", "parts"),
     ("config",),
     ("run",),
     ("llm",),

@@ -129,6 +129,9 @@ Split = Annotated[dict[str, float], AfterValidator(_known_splits)]
 
 Licence = Literal["permissive", "any"]
 
+_TRAINING_METHODS = {"source2synth", "s3"}
+"""Methods that train a student on the way, so that its settings decide which rows come out."""
+
 
 class Curation(_Section):
     """Which checks judge an example, and how strictly. What is off says nothing; everything dropped has its reason."""
@@ -144,6 +147,28 @@ class Curation(_Section):
     label_share: float | None = Field(None, gt=0, le=1, description="Most of the rows one label may have.")
 
 
+class Training(_Section):
+    """How a student is trained; the defaults are the paper's (DataTune, LoRA)."""
+
+    student: str = Field("auto", min_length=1, description="tfidf, minilm, smollm2, or a Hugging Face folder.")
+    kind: Literal["auto", "label", "span", "text"] = Field("auto", description="What it learns to say.")
+    epochs: float = Field(3, gt=0, le=1000, description="Passes over the examples.")
+    rank: int = Field(8, ge=1, le=1024, description="Of LoRA.")
+    learning_rates: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """Rates to choose among by validation loss; not given: one that suits the student, or the grid's two."""
+    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    """Of LoRA, to choose among likewise; not given: 16, or the grid's two."""
+    grid: bool = Field(False, description="Choose among the paper's four: rates 5e-5 and 1e-4, alphas 16 and 24.")
+    batch: int | None = Field(None, ge=1, le=4096, description="Examples a step.")
+    max_tokens: int | None = Field(None, ge=8, description="Longest example; not given: what the student can read.")
+    patience: int = Field(2, ge=0, description="Epochs without a better validation loss before it stops; 0 for none.")
+    weights: Literal["given", "none", "dimp"] = Field(
+        "given", description="Weight of each example: its own, none, or the DIMP loss's (arXiv 2410.21526)."
+    )
+    four_bit: bool | None = Field(None, description="QLoRA; not given: where CUDA and bitsandbytes are there.")
+    merged: bool = Field(False, description="Write whole weights, not an adapter.")
+
+
 class BuildConfig(_Section):
     """Everything about a build that is not the task itself."""
 
@@ -156,6 +181,7 @@ class BuildConfig(_Section):
     languages: tuple[str, ...] = ()
     curation: Curation = Curation()
     split: Split = Field(default_factory=lambda: {"train": 1.0})
+    training: Training = Training()
     concurrency: int = Field(32, ge=1, le=4096)
     rpm: int | None = Field(None, ge=1, description="Most requests a minute.")
     tpm: int | None = Field(None, ge=1, description="Most tokens a minute.")
@@ -164,7 +190,10 @@ class BuildConfig(_Section):
 
     def identity(self) -> dict[str, Any]:
         """The settings that make a run what it is; more rows, budget or other concurrency only continue it."""
-        return self.model_dump(mode="json", exclude={"rows", "budget", "concurrency", "rpm", "tpm", "prices"})
+        free = {"rows", "budget", "concurrency", "rpm", "tpm", "prices"}
+        if not _TRAINING_METHODS & set(self.methods.named()):
+            free.add("training")  # it decides nothing about the rows
+        return self.model_dump(mode="json", exclude=free)
 
 
 class TaskFile(_Section):
@@ -193,7 +222,7 @@ class TaskFile(_Section):
     tpm: int | None = Field(None, ge=1)
     prices: str | None = None
     curation: Curation | None = None
-    training: dict[str, Any] = Field(default_factory=dict)
+    training: Training | None = None
     evaluation: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = None
 
@@ -205,7 +234,7 @@ class TaskFile(_Section):
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
-    @field_validator("training", "evaluation")
+    @field_validator("evaluation")
     @classmethod
     def _later(cls, value: dict[str, Any]) -> dict[str, Any]:
         if value:
@@ -258,6 +287,8 @@ def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
         settings["budget"] = file.budget
     if file.curation is not None:
         settings["curation"] = file.curation.model_dump(exclude_unset=True)
+    if file.training is not None:
+        settings["training"] = file.training.model_dump(exclude_unset=True)
     if file.methods is not None:
         settings["methods"] = _methods(file.methods)
     return settings

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from zipfile import BadZipFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Numbers = NDArray[np.int64]
 
+_ARRAYS = "tfidf.npz"
+_WORDS = "words.txt"
 _STEPS = 200
 _REMEMBERED = 10  # pairs of L-BFGS
 _GOOD_ENOUGH = 1e-4  # largest slope at the end, per example
@@ -89,6 +93,46 @@ class TextClassifier:
             [float(row[columns[choice]]) if choice in columns else float("-inf") for choice in asked]
             for row, asked in zip(logs, choices, strict=True)
         ]
+
+    def save(self, folder: Path) -> None:
+        """Write it as arrays and plain JSON; nothing in the folder can run when it is read."""
+        import numpy as np
+
+        from upcycle.errors import boundary
+        from upcycle.training.saved import write_facts
+
+        known = self._features
+        with boundary(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(
+                folder / _ARRAYS, grams=known.grams, idf=known.idf, slopes=self._slopes, offsets=self._offsets
+            )
+            (folder / _WORDS).write_text("\n".join(known.words), encoding="utf-8")
+        write_facts(folder, {"kind": "tfidf", "labels": self.labels, "longest": known.longest})
+
+    @classmethod
+    def load(cls, folder: Path) -> TextClassifier:
+        """What `save` wrote.
+
+        Raises:
+            ConfigError: a file is missing or broken.
+        """
+        import numpy as np
+
+        from upcycle.errors import ConfigError
+        from upcycle.training.saved import facts_of
+
+        facts = facts_of(folder)
+        try:
+            words = (folder / _WORDS).read_text(encoding="utf-8").split("\n")
+            with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
+                known = Vocabulary(
+                    {word: number for number, word in enumerate(words) if word}, arrays["grams"], arrays["idf"],
+                    int(facts["longest"]),
+                )  # fmt: skip
+                return cls(tuple(facts["labels"]), known, arrays["slopes"], arrays["offsets"])
+        except (OSError, KeyError, ValueError, BadZipFile) as error:
+            raise ConfigError(f"{folder} holds a broken TF-IDF model ({error}); train it again") from None
 
     def probabilities(self, inputs: Sequence[str]) -> Floats:
         """One row an input, one column a label."""
