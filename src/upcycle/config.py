@@ -61,7 +61,7 @@ class Datatune(_Section):
 
     share: float = Field(100, gt=0, description="Weight beside other methods.")
     candidates: int = Field(25, ge=1, description="Sources shown to the reranker.")
-    votes: int = Field(3, ge=1, description="How often the reranker is asked.")
+    votes: int = Field(3, ge=1, description="How often the reranker is asked; once an embedded one.")
     max_sources: int = Field(8, ge=1, description="Most sources opened.")
     max_share: float = Field(1.0, gt=0, le=1, description="Most of the dataset one source may give while others can.")
     pilot_records: int = Field(8, ge=1, description="Records a plan is tried on before it runs.")
@@ -91,11 +91,39 @@ class Generate(_Section):
     min_new: float = Field(0.2, ge=0, le=1, description="Share of new examples in the window below which it stops.")
 
 
+class Source2Synth(_Section):
+    """Settings of Source2Synth (arXiv 2409.08239): grounded questions, kept if a model trained on half can answer."""
+
+    share: float = Field(100, gt=0, description="Weight beside other methods.")
+    application: str = Field("tables", description="tables, documents, or the path of a recipe.")
+    source: tuple[str, ...] | str | None = Field(None, description="Tables or documents, where not `sources`.")
+    per_unit: int = Field(4, ge=1, le=200, description="Most examples made of one table or document.")
+    kinds: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Weights of the question types, e.g. {bridge: 70, comparison: 30}."
+    )
+    hops: int = Field(2, ge=2, le=4, description="Documents a question needs.")
+    slice: int | None = Field(None, ge=1, description="Examples in each slice; else as many as the rows asked for.")
+    intermediate: Literal["trained", "served", "none"] = Field(
+        "trained", description="Who answers slice 1: a model trained on slice 0, the served model shown it, or nobody."
+    )
+    student: str | None = Field(None, description="What is trained on slice 0, where not the training section's.")
+    book: Literal["open", "closed"] = Field("open", description="Whether inputs show the table or documents.")
+    tries: int = Field(3, ge=1, le=20, description="Answers asked for; one that is right keeps the example.")
+    temperature: float = Field(0.7, ge=0, le=2, description="Of those tries.")
+    teach: Literal["answer", "chain"] = Field("chain", description="What models are taught to say.")
+    impute: bool = Field(True, description="Have the intermediate model rebuild a part, where the application can.")
+    slice_0: bool = Field(False, description="Whether the final set holds slice 0 too.")
+    topic_prompt: str | None = Field(None, description="A Markdown file in place of the application's own.")
+    construction_prompt: str | None = Field(None, description="A Markdown file in place of the application's own.")
+    probe: bool = Field(True, description="Ask the model each question from less than it needs; drop what it answers.")
+
+
 class Methods(_Section):
     """The methods a dataset is made with; where any is named, only those."""
 
     datatune: Datatune | None = Datatune()
     generate: Generate | None = None
+    source2synth: Source2Synth | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -110,7 +138,7 @@ class Methods(_Section):
             raise ValueError(f"name a method; known methods: {', '.join(Methods.model_fields)}")
         return self
 
-    def named(self) -> dict[str, Datatune | Generate]:
+    def named(self) -> dict[str, Datatune | Generate | Source2Synth]:
         """The methods in use, in the order of the fields, with their settings."""
         found = {name: getattr(self, name) for name in Methods.model_fields}
         return {name: settings for name, settings in found.items() if settings is not None}
