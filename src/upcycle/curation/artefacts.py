@@ -19,9 +19,9 @@ from random import Random
 from upcycle.contract import without_options
 from upcycle.curation.check import KEEP, Check
 from upcycle.curation.exact import options_of
-from upcycle.curation.intervals import wilson
 from upcycle.curation.parts import label_counts, part_names, parts_of
 from upcycle.errors import RowKind
+from upcycle.evaluation.intervals import wilson
 from upcycle.records import Example, Verdict
 
 NEGATIONS = ("not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "without")

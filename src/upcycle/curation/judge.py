@@ -15,8 +15,8 @@ from typing import Any
 
 from upcycle.curation.asking import BATCH, asked_together, prompt, task_text
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.intervals import wilson
 from upcycle.errors import RowKind
+from upcycle.evaluation.intervals import wilson
 from upcycle.llm.model import Model, Request
 from upcycle.records import Example, Verdict
 from upcycle.task import Task
