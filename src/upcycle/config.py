@@ -118,12 +118,58 @@ class Source2Synth(_Section):
     probe: bool = Field(True, description="Ask the model each question from less than it needs; drop what it answers.")
 
 
+class S3(_Section):
+    """Settings of S3 (arXiv 2310.13671): a student is trained, and more is written of what it gets wrong on gold."""
+
+    share: float = Field(100, gt=0, description="Weight beside other methods, whose rows are then the first set.")
+    preset: Literal["imdb", "qnli", "rte", "adqa"] | None = Field(None, description="The paper's settings of a task.")
+    plain: bool = Field(False, description="As published: no gate, balance, cleaning, floor, nor audit of errors.")
+    rationales: int = Field(3, ge=0, le=20, description="Reasons for its label that each first row is given; 0: off.")
+    extrapolate: Literal["errors", "patterns", "random", "gold", "off"] = Field(
+        "errors", description="What rows are written from: errors, patterns of them, random or any gold; off: none."
+    )
+    rounds: int = Field(2, ge=1, le=20, description="Most rounds; each is kept only if it helps.")
+    reset: bool = Field(True, description="Train the student anew each round, not on from the round before.")
+    first: float = Field(0.67, gt=0, lt=1, description="Share of the rows that the first set is.")
+    per_error: int | None = Field(None, ge=1, le=100, description="Rows of each error; else what rows leave room for.")
+    gold: dict[Literal["mine", "select", "test"], Annotated[float, Field(ge=0)]] = Field(
+        default_factory=lambda: {"mine": 0.5, "select": 0.25, "test": 0.25}, description="Shares of the gold."
+    )
+    gate: Literal["helps", "surely", "off"] = Field("helps", description="When a round is kept, by the select part.")
+    balance: Literal["even", "gold", "off"] = Field("even", description="Which shares labels are written in.")
+    controls: tuple[Literal["seed", "random", "gold"], ...] = Field(
+        (), description="Sets of equal size to write for comparison only; what they cost is paid."
+    )
+    meanings: dict[str, str] = Field(default_factory=dict, description="Label to what it means, in words.")
+    what: str | None = Field(None, description="What an input is, in words, e.g. a film review.")
+    write: str | None = Field(None, description="Which named part of an input is written; the last one else.")
+    temperature: float = Field(0.9, ge=0, le=2, description="Of every row written.")
+
+    @field_validator("rationales", mode="before")
+    @classmethod
+    def _on_or_off(cls, value: Any) -> Any:
+        return {True: 3, False: 0}[value] if isinstance(value, bool) else value
+
+    @field_validator("extrapolate", "gate", "balance", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # which is how YAML reads an unquoted off
+
+    @field_validator("gold")
+    @classmethod
+    def _all_parts(cls, value: dict[str, float]) -> dict[str, float]:
+        if value.get("mine", 0) <= 0 or value.get("select", 0) <= 0:
+            raise ValueError("the gold needs a share above 0 for mine and for select")
+        return value
+
+
 class Methods(_Section):
     """The methods a dataset is made with; where any is named, only those."""
 
     datatune: Datatune | None = Datatune()
     generate: Generate | None = None
     source2synth: Source2Synth | None = None
+    s3: S3 | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -138,7 +184,7 @@ class Methods(_Section):
             raise ValueError(f"name a method; known methods: {', '.join(Methods.model_fields)}")
         return self
 
-    def named(self) -> dict[str, Datatune | Generate | Source2Synth]:
+    def named(self) -> dict[str, Datatune | Generate | Source2Synth | S3]:
         """The methods in use, in the order of the fields, with their settings."""
         found = {name: getattr(self, name) for name in Methods.model_fields}
         return {name: settings for name, settings in found.items() if settings is not None}

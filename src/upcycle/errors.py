@@ -73,6 +73,7 @@ class RowKind(StrEnum):
     ARTEFACT = "artefact"
     JUDGED = "judged"
     UNANSWERED = "unanswered"
+    UNHELPFUL = "unhelpful"
     API_TRANSIENT = "api-transient"
     API_FATAL = "api-fatal"
 

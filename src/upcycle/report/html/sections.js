@@ -75,7 +75,7 @@ export function figures({ datasets }) {
     h("div", null, h("dt", null, name), h("dd", null, value(datasets[0])), h("dd", { class: "quiet" }, note(datasets[0])))));
 }
 
-const ORDER = ["skipped", "program", "unparseable", "api-transient", "api-fatal", "licence", "contract", "language", "duplicate", "contaminated", "artefact", "judged", "unanswered", "balance"];
+const ORDER = ["skipped", "program", "unparseable", "api-transient", "api-fatal", "licence", "contract", "language", "duplicate", "contaminated", "artefact", "judged", "unanswered", "unhelpful", "balance"];
 
 export function funnel({ datasets, drops }) {
   return beside(datasets, (dataset, at) => {
