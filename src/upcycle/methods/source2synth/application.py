@@ -16,8 +16,9 @@ questions and knowing when an answer is right are the application's. To implemen
 3.  `await right(grounded, said)` says whether a text a model said is the answer: execution match, value match, or
     `matching.soft_match`. `said` is a whole reply, a chain before "Answer: ..." included.
 4.  Where a part can be blanked and written anew (imputation), `blank(grounded)` gives the prompt that asks the
-    intermediate model for it, and `await rebuild(grounded, said, writer)` puts it back and merges again. Others
-    inherit nothing and return None from `blank`.
+    intermediate model for it, with the part as it was (the model is taught it on slice 0), and
+    `await rebuild(grounded, said, writer)` puts what it wrote back and merges again. Others return None from `blank`
+    and raise from `rebuild`, which is then never called.
 
 An application is opened by `tables.open_tables(sources, settings)`, `documents.open_documents(sources, settings)` or
 `recipe.open_recipe(path, sources, settings)`, with the paths given as sources and the `source2synth` section; a source
@@ -85,6 +86,13 @@ class Grounded:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Blank(NamedTuple):
+    """A part of an example left out: the prompt that asks for it, and the part as it was."""
+
+    prompt: str
+    part: str
+
+
 class Application(Protocol):
     """Tables, documents, or a recipe; see the module's docstring for the contract of each function."""
 
@@ -96,7 +104,7 @@ class Application(Protocol):
 
     async def right(self, grounded: Grounded, said: str) -> bool: ...
 
-    def blank(self, grounded: Grounded) -> str | None: ...
+    def blank(self, grounded: Grounded) -> Blank | None: ...
 
     async def rebuild(self, grounded: Grounded, said: str, writer: Writer) -> Grounded | Dropped: ...
 
