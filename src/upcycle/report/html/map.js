@@ -60,12 +60,17 @@ export function map(points, groups, read, open) {
     return best;
   }
 
+  function surround(at) {
+    ring.style.transform = `translate(${left(at) - 8}px, ${top(at) - 8}px)`;
+  }
+
   async function point(at) {
     if (at === chosen) return;
     chosen = at;
     ring.hidden = tip.hidden = at < 0;
     if (at < 0) return;
-    ring.style.transform = `translate(${left(at) - 8}px, ${top(at) - 8}px)`;
+    if (!width) arrange(); // a key may come before the first size does
+    surround(at);
     const row = await read(at);
     if (chosen !== at) return;
     tip.replaceChildren(h("div", { class: "quiet" }, groups[points.group[at]] ?? ""), h("div", { class: "map-text", dir: "auto" }, row.input.slice(0, 220)), h("div", { class: "map-output", dir: "auto" }, row.output.slice(0, 120)));
@@ -97,6 +102,7 @@ export function map(points, groups, read, open) {
     canvas.style.height = place.style.height = `${height}px`;
     draw();
     sort();
+    if (chosen >= 0) surround(chosen);
   };
   new ResizeObserver(arrange).observe(place);
   document.addEventListener("themechange", () => width && draw());
