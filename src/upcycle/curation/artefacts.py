@@ -32,6 +32,7 @@ _QUOTES = "\"'“”„«»‘’「『"
 _WORD = re.compile(r"\w+")
 _FOLDS = 5
 _LEAST = 3  # words of fewer texts only help to recognise single rows
+_STRENGTH = 2.0  # of the student that guesses; what was measured with it is in docs/curation.md
 _MOST_PROBED = 20_000  # rows; a probe of more says the same and takes longer
 _MOST_PROBED_LABELS = 20
 _ENOUGH = 100  # rows; in fewer, what repeats may be chance
@@ -204,7 +205,7 @@ def _probe_options(examples: Sequence[Example], seed: int) -> Probe:
         if not pairs or not held:
             continue
         texts = [_with_surface(option) for option, _ in pairs]
-        student = fit(texts, [answer for _, answer in pairs], longest=1, least=_LEAST)
+        student = fit(texts, [answer for _, answer in pairs], longest=1, least=_LEAST, strength=_STRENGTH)
         for example in held:
             options = options_of(example)
             scores = student.score([_with_surface(option) for option in options], [["True"]] * len(options))
@@ -234,7 +235,8 @@ def _guesses(texts: Sequence[str], outputs: Sequence[str], groups: Sequence[int]
         held, shown = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         if not len(held) or not len(shown):
             continue
-        student = fit_rows(rows.only(shown), [outputs[number] for number in shown.tolist()], features=vocabulary)
+        said = [outputs[number] for number in shown.tolist()]
+        student = fit_rows(rows.only(shown), said, features=vocabulary, strength=_STRENGTH)
         chances = student.chances(rows.only(held))
         for number, row in zip(held.tolist(), chances, strict=True):
             best = int(row.argmax())

@@ -2,8 +2,8 @@
 
 In: texts and their labels. Out: a `TextClassifier`. It is the control beside which every larger student and every
 selector is shown, and the probe that finds out what a part of the input gives away. The decision: no scikit-learn,
-because sparse rows as three arrays, `bincount` for both products and L-BFGS are 100 lines and the base install stays
-small; on 25,000 reviews it takes seconds and reaches what the well-known pair reaches.
+because sparse rows as three arrays, `bincount` for both products and L-BFGS (`descent.py`) are short and the base
+install stays small; on the same tokens it says what scikit-learn's pair says, item for item.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import BadZipFile
 
+from upcycle.training.descent import Loss, dot, minimum
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
 
 _ARRAYS = "tfidf.npz"
 _WORDS = "words.txt"
-_STEPS = 200
-_REMEMBERED = 10  # pairs of L-BFGS
-_GOOD_ENOUGH = 1e-4  # largest slope at the end, per example
+_GOOD_ENOUGH = 1e-4  # largest slope at the end
 # Scripts without spaces: a character is the word.
 _TOKEN = re.compile(
     "[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f]|[^\\W_]+(?:'[a-z]+)?"
@@ -261,6 +261,40 @@ def _logistic(rows: Rows, wanted: Numbers, labels: int, strength: float) -> tupl
     """Slopes and offsets that minimise the log loss of the texts plus the squared slopes / (2 strength texts)."""
     import numpy as np
 
+    columns = rows.shape[1]
+    if labels == 1:
+        return np.zeros((1, columns)), np.zeros(1)
+    if labels == 2:
+        # One vector tells two labels apart: half the work, and a penalty that means what scikit-learn's does.
+        weights = minimum(_two(rows, wanted, strength), np.zeros(columns + 1), _GOOD_ENOUGH)[None]
+        return np.concatenate([-weights[:, :-1], weights[:, :-1]]) / 2, np.array([-weights[0, -1], weights[0, -1]]) / 2
+    weights = minimum(_several(rows, wanted, labels, strength), np.zeros(labels * (columns + 1)), _GOOD_ENOUGH)
+    weights = weights.reshape(labels, columns + 1)
+    return weights[:, :-1], weights[:, -1]
+
+
+def _two(rows: Rows, wanted: Numbers, strength: float) -> Loss:
+    """Value and slope of the loss of one vector: columns, then the offset; positive speaks for the second label."""
+    import numpy as np
+
+    number = rows.shape[0]
+    penalty = 1 / (strength * number)
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        slopes = weights[:-1]
+        said = rows.times(slopes) + weights[-1]
+        wrong = (0.5 * (1 + np.tanh(said / 2)) - wanted) / number
+        slope = np.append(rows.transposed_times(wrong) + penalty * slopes, wrong.sum())
+        value = float((np.logaddexp(0, said) - wanted * said).mean())
+        return value + penalty / 2 * dot(slopes, slopes), slope
+
+    return loss
+
+
+def _several(rows: Rows, wanted: Numbers, labels: int, strength: float) -> Loss:
+    """The same of one vector a label, one after the other."""
+    import numpy as np
+
     number, columns = rows.shape
     hits = np.zeros((number, labels))
     hits[np.arange(number), wanted] = 1
@@ -276,56 +310,6 @@ def _logistic(rows: Rows, wanted: Numbers, labels: int, strength: float) -> tupl
         for label in range(labels):
             slope[label, :-1] = rows.transposed_times(wrong[:, label]) + penalty * slopes[label]
         slope[:, -1] = wrong.sum(axis=0)
-        return value + penalty / 2 * float((slopes * slopes).sum()), slope.ravel()
+        return float(value) + penalty / 2 * float((slopes * slopes).sum()), slope.ravel()
 
-    if labels == 1:
-        return np.zeros((1, columns)), np.zeros(1)
-    weights = _minimum(loss, np.zeros(labels * (columns + 1)), _GOOD_ENOUGH / labels).reshape(labels, columns + 1)
-    return weights[:, :-1], weights[:, -1]
-
-
-def _minimum(loss: Callable[[Floats], tuple[float, Floats]], start: Floats, near: float) -> Floats:
-    """Where a smooth convex function is least: L-BFGS (Nocedal and Wright, algorithm 7.5) with step halving."""
-    import numpy as np
-
-    at, (value, slope) = start, loss(start)
-    pairs: list[tuple[Floats, Floats, float]] = []
-    for _ in range(_STEPS):
-        if np.abs(slope).max() < near:
-            break
-        way = _downhill(slope, pairs)
-        step, fall = 1.0, _dot(slope, way)
-        while True:
-            there = at + step * way
-            new_value, new_slope = loss(there)
-            if new_value <= value + 1e-4 * step * fall:
-                break
-            step /= 2
-            if step < 1e-10:
-                return at
-        moved, turned = there - at, new_slope - slope
-        if (curve := _dot(moved, turned)) > 1e-12:
-            pairs = [*pairs[-_REMEMBERED + 1 :], (moved, turned, curve)]
-        at, value, slope = there, new_value, new_slope
-    return at
-
-
-def _downhill(slope: Floats, pairs: Sequence[tuple[Floats, Floats, float]]) -> Floats:
-    way = -slope
-    if not pairs:
-        return way
-    shares = []
-    for moved, turned, curve in reversed(pairs):
-        share = _dot(moved, way) / curve
-        shares.append(share)
-        way = way - share * turned
-    moved, turned, curve = pairs[-1]
-    way = way * (curve / _dot(turned, turned))
-    for (moved, turned, curve), share in zip(pairs, reversed(shares), strict=True):
-        way = way + (share - _dot(turned, way) / curve) * moved
-    return way
-
-
-def _dot(one: Floats, other: Floats) -> float:
-    # Not `@`: for vectors as short as these its threads cost more than they bring, a hundredfold on a busy machine.
-    return float((one * other).sum())
+    return loss
