@@ -111,7 +111,15 @@ class Source2Synth(_Section):
     tries: int = Field(3, ge=1, le=20, description="Answers asked for; one that is right keeps the example.")
     temperature: float = Field(0.7, ge=0, le=2, description="Of those tries.")
     teach: Literal["answer", "chain"] = Field("chain", description="What models are taught to say.")
-    impute: bool = Field(True, description="Have the intermediate model rebuild a part, where the application can.")
+    impute: Literal["off", "after", "before"] = Field(
+        "after",
+        description="Whether the intermediate model rebuilds a part (where one can be), after or before the filter.",
+    )
+    easy: float = Field(1.0, ge=0, le=1, description="Share kept of what every try got right.")
+    shots: int = Field(5, ge=0, le=50, description="Of slice 0, in the prompt of a served intermediate model.")
+    compare: bool = Field(
+        False, description="Also train on what the filter kept and on as many at random, and score both on the gold."
+    )
     slice_0: bool = Field(False, description="Whether the final set holds slice 0 too.")
     topic_prompt: str | None = Field(None, description="A Markdown file in place of the application's own.")
     construction_prompt: str | None = Field(None, description="A Markdown file in place of the application's own.")
@@ -230,7 +238,7 @@ class Training(_Section):
     rank: int = Field(8, ge=1, le=1024, description="Of LoRA.")
     learning_rates: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     """Rates to choose among by validation loss; not given: one that suits the student, or the grid's two."""
-    alphas: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    alphas: tuple[Annotated[int, Field(ge=1)], ...] = ()
     """Of LoRA, to choose among likewise; not given: 16, or the grid's two."""
     grid: bool = Field(False, description="Choose among the paper's four: rates 5e-5 and 1e-4, alphas 16 and 24.")
     batch: int | None = Field(None, ge=1, le=4096, description="Examples a step.")

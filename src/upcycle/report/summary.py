@@ -45,6 +45,7 @@ class Report:
         stopped: why not, in one sentence; "" when reached.
         dropped: how many rows ended in each kind other than ok.
         methods: how many examples each method gave.
+        notes: what the methods have to say about the run, a line each.
         instead: examples a model made by executing the plan, on records the program failed on.
     """
 
@@ -62,6 +63,7 @@ class Report:
     stages: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     methods: Mapping[str, int] = field(default_factory=dict)
     instead: int = 0
+    notes: Sequence[str] = field(default_factory=tuple)
 
     @property
     def reached(self) -> bool:
@@ -96,6 +98,7 @@ class Report:
                 if self.instead
                 else []
             ),
+            *(f"  note     {note}" for note in self.notes),
             f"  dropped  {lost}",
             f"  cost     ${self.cost_usd:.4f}, {self.tokens:,} tokens, {self.calls:,} calls",
             *self._costs(),
@@ -157,6 +160,7 @@ def summarise(task: Task, config: BuildConfig, run: Run, written: Written, stopp
         stages=tuple(run.journal.ledger()),
         methods={**dict.fromkeys(config.methods.named(), 0), **methods},
         instead=run.journal.made_instead(STAGE) if spent.calls else 0,
+        notes=tuple(run.notes),
     )
 
 

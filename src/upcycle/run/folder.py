@@ -58,6 +58,8 @@ class Run:
         """Examples kept so far in this process."""
         self.ended: dict[str, str] = {}
         """Why each method that ended before its share was reached did so, in a clause."""
+        self.notes: list[str] = []
+        """Lines for people that the report shows, in the words of the methods that have something to say."""
         spent = self.journal.spent()
         self.ledger = Ledger(budget or Budget(), micro=spent.micro, tokens=spent.tokens, calls=spent.calls)
 

@@ -13,8 +13,8 @@ questions and knowing when an answer is right are the application's. To implemen
     journaled, so construct is simply run again after a kill: same unit, same writer.rng, same requests, nothing paid
     twice. Beside the unit itself it may use only units of which `writer.allowed(id)` is true (the same slice), and
     names all it used in `units=`. A `RowError` from `ask` may be let through: the method drops the unit with it.
-3.  `await right(grounded, said)` says whether a text a model said is the answer: execution match, value match, or
-    `matching.soft_match`. `said` is a whole reply, a chain before "Answer: ..." included.
+3.  `await right(grounded, said, unit)` says whether a text a model said is the answer: execution match against the
+    unit, value match, or `matching.soft_match`. `said` is a whole reply, a chain before "Answer: ..." included.
 4.  Where a part can be blanked and written anew (imputation), `blank(grounded)` gives the prompt that asks the
     intermediate model for it, with the part as it was (the model is taught it on slice 0), and
     `await rebuild(grounded, said, writer)` puts what it wrote back and merges again. Others return None from `blank`
@@ -102,7 +102,7 @@ class Application(Protocol):
 
     async def construct(self, unit: Unit, writer: Writer) -> Sequence[Grounded | Dropped]: ...
 
-    async def right(self, grounded: Grounded, said: str) -> bool: ...
+    async def right(self, grounded: Grounded, said: str, unit: Unit) -> bool: ...
 
     def blank(self, grounded: Grounded) -> Blank | None: ...
 
