@@ -6,14 +6,23 @@ student from the kind, unless the settings name them; heavy libraries are import
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
+
 from upcycle.config import Training
-from upcycle.errors import ConfigError
+from upcycle.errors import ConfigError, StaleRunError, boundary
 from upcycle.records import Example
 from upcycle.training.kinds import kind_of
-from upcycle.training.predictor import Predictor, Told
+from upcycle.training.predictor import Predictor, Progress, Told, silent
+from upcycle.training.saved import facts_of, load, write_facts
+
+WORK = "training"
+"""Folder inside a student's folder where unfinished training lies."""
 
 _STRENGTH = 10.0  # how closely TF-IDF follows the training set; the value behind the known results on IMDb
 
@@ -36,19 +45,51 @@ def fit(
 
     Raises:
         ConfigError: no examples, a student that cannot learn this kind, a library that is not installed.
+        StaleRunError: the folder holds another student; nothing was overwritten.
     """
     settings = settings or Training()
+    told = told or silent
     if not examples:
         raise ConfigError("there are no examples to train on; give at least one")
     kind = settings.kind if settings.kind != "auto" else kind_of(examples)
     student = student_of(settings, kind)
-    if student == "tfidf":
-        predictor = _fit_tfidf(examples, kind)
-    else:
-        raise ConfigError(f"student {student!r} is not known; take tfidf")
-    if folder is not None:
-        predictor.save(folder)
+    digest = digest_of(examples, settings, validation, seed)
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="upcycle-train-") as work:
+            return _fit(kind, student, examples, settings, validation, Path(work), seed, told)
+    if (done := _finished(folder, digest)) is not None:
+        told(Progress(text=f"{folder} holds this very student already; nothing was trained"))
+        return done
+    work = folder / WORK
+    with boundary(str(folder)):
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "digest").write_text(digest, encoding="utf-8")
+    predictor = _fit(kind, student, examples, settings, validation, work, seed, told)
+    predictor.save(folder)
+    write_facts(folder, {**facts_of(folder), "digest": digest, "seed": seed, "task": kind})
+    shutil.rmtree(work, ignore_errors=True)
     return predictor
+
+
+def _fit(
+    kind: str,
+    student: str,
+    examples: Sequence[Example],
+    settings: Training,
+    validation: Sequence[Example],
+    work: Path,
+    seed: int,
+    told: Told,
+) -> Predictor:
+    if student == "tfidf":
+        return _fit_tfidf(examples, kind)
+    if kind == "text":
+        from upcycle.training.sft import fit_text
+
+        return fit_text(
+            examples, settings, student=student, validation=validation, work=work, seed=seed, told=told
+        )  # fmt: skip
+    raise ConfigError(f"student {student!r} does not learn {kind}s; take tfidf")
 
 
 def student_of(settings: Training, kind: str) -> str:
@@ -56,6 +97,36 @@ def student_of(settings: Training, kind: str) -> str:
     if settings.student != "auto":
         return settings.student
     return {"label": "tfidf", "span": "minilm", "text": "smollm2"}[kind]
+
+
+def digest_of(examples: Sequence[Example], settings: Training, validation: Sequence[Example], seed: int) -> str:
+    """What a student is made of, as 16 hex digits: the same digest, the same student."""
+    digest = hashlib.sha256(orjson.dumps([settings.model_dump(mode="json"), seed]))
+    for part in (examples, validation):
+        digest.update(b"\x1e")
+        for one in part:
+            digest.update(orjson.dumps([one.input, one.output, one.choices, one.weight]))
+    return digest.hexdigest()[:16]
+
+
+def _finished(folder: Path, digest: str) -> Predictor | None:
+    """The student in a folder where it is this one; None where there is none yet.
+
+    Raises:
+        StaleRunError: another student is there, or training of another began there.
+    """
+    found = facts_of(folder).get("digest")
+    if found == digest:
+        return load(folder)
+    try:
+        begun = (folder / WORK / "digest").read_text(encoding="utf-8").strip()
+    except OSError:
+        begun = ""
+    if found is not None or begun not in ("", digest):
+        raise StaleRunError(
+            f"{folder} holds a student of other examples or settings; nothing was overwritten: give another folder"
+        )
+    return None
 
 
 def _fit_tfidf(examples: Sequence[Example], kind: str) -> Predictor:

@@ -17,6 +17,14 @@ from upcycle.training.predictor import Predictor
 
 NAME = "upcycle-model.json"
 
+_ENDINGS = {
+    "ForCausalLM": "causal",
+    "LMHeadModel": "causal",
+    "ForSequenceClassification": "classifier",
+    "ForQuestionAnswering": "span",
+}
+"""What stands in the name of an architecture, and the kind of student that it is."""
+
 
 def load(folder: Path | str) -> Predictor:
     """Open a trained student.
@@ -34,6 +42,10 @@ def load(folder: Path | str) -> Predictor:
             from upcycle.training.tfidf import TextClassifier
 
             return TextClassifier.load(folder)
+        case "causal":
+            from upcycle.training.causal import CausalPredictor
+
+            return CausalPredictor.load(folder)
         case _:
             raise ConfigError(f"{folder} holds a model of an unknown kind ({kind}); it was made by a newer upcycle")
 
@@ -65,4 +77,21 @@ def write_facts(folder: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _architecture(folder: Path) -> str:
-    raise ConfigError(f"{folder} holds no model that upcycle knows; give a folder that `upcycle train` wrote")
+    """The kind of a folder of Hugging Face, by the architecture its config names."""
+    if (folder / "adapter_config.json").is_file():
+        return "causal"
+    try:
+        config = orjson.loads((folder / "config.json").read_bytes())
+        names = " ".join(config.get("architectures") or ())
+    except FileNotFoundError:
+        names = ""
+    except (OSError, orjson.JSONDecodeError, AttributeError) as error:
+        raise ConfigError(f"{folder / 'config.json'} cannot be read ({error}); give another folder") from None
+    for ending, kind in _ENDINGS.items():
+        if ending in names:
+            return kind
+    what = f"holds {names}" if names else "holds no model"
+    raise ConfigError(
+        f"{folder} {what}; give a folder that `upcycle train` wrote, or one of a Hugging Face causal language model,"
+        " sequence classifier or question answerer"
+    )
