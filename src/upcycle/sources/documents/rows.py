@@ -26,6 +26,7 @@ _LINKS = ("links", "hyperlinks", "outlinks", "related")
 _LINK_TEXTS = ("anchor", "text", "surface", "label")
 _LINK_TARGETS = ("target", "title", "href", "url", "page", "to")
 _CARRIED = ("context", "paragraphs")
+_MOST_EMPTY = 1000
 _BLANK_LINE = re.compile(r"\n\s*\n")
 _SPACES = re.compile(r"[ \t\r\n]+")
 

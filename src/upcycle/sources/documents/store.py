@@ -3,8 +3,8 @@
 In: paths. Out: a `DocumentStore`. Everything a source holds goes into one SQLite file, so that memory does not grow
 with it; a search index over the text (tantivy) is made beside it the first time something is looked for without links.
 A folder that is given is used again as long as the source has not changed. The decision: of a MediaWiki dump with more
-articles than `SAMPLE` only a sample and what it links to is taken (`sampled`), in two passes or three; to read 20 GB for
-a few thousand questions is enough, to write them anew is not needed.
+articles than `sampled.SAMPLE` only a sample and what it links to is taken, in two passes or three: a few thousand
+questions need 20 GB to be read, but not to be written anew.
 """
 
 from __future__ import annotations
