@@ -7,8 +7,9 @@ stage is a function of its own with its own tests; the run directory shows the s
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from upcycle.config import BuildConfig
 from upcycle.curation.checks import checks_for, record_check_for
@@ -18,6 +19,8 @@ from upcycle.llm.roles import Roles, open_models
 from upcycle.methods.datatune import Search, datatune
 from upcycle.methods.generate import generate
 from upcycle.methods.mix import Start, mix
+from upcycle.methods.source2synth import open_application, source2synth
+from upcycle.methods.source2synth.intermediate import Train
 from upcycle.records import Dropped, Example
 from upcycle.report.card import write_card
 from upcycle.report.croissant import write_croissant
@@ -27,6 +30,7 @@ from upcycle.report.summary import Report, summarise
 from upcycle.run import Run
 from upcycle.sources.source import Source, open_sources
 from upcycle.task import Task
+from upcycle.training.predictor import Predictor, Told
 
 
 async def build(task: Task, config: BuildConfig, run: Run) -> Report:
@@ -112,7 +116,40 @@ def produce(
                 at_once=config.concurrency,  # what is under way when too little is new has been paid in vain
             ),
         )
+    if (grounding := config.methods.source2synth) is not None:
+        application = open_application(grounding, config.sources)
+        starts["source2synth"] = (
+            grounding.share,
+            lambda needed: source2synth(
+                task,
+                grounding,
+                application=application,
+                models=models,
+                run=run,
+                check=check if starts.keys() == {"source2synth"} else checks_for(task, config.curation),
+                screen=checks_for(task, config.curation),
+                train=student(config, grounding.student),
+                needed=needed,
+                seed=config.seed,
+                at_once=config.concurrency,
+            ),
+        )
     return mix(starts, wanted=config.rows, run=run)
+
+
+def student(config: BuildConfig, name: str | None) -> Train:
+    """Trains the students that methods need inside, or opens the folder where an earlier process left one whole."""
+    from upcycle.training.fit import fit
+    from upcycle.training.saved import NAME, load
+
+    settings = config.training if name is None else config.training.model_copy(update={"student": name})
+
+    def train(examples: Sequence[Example], *, folder: Path, told: Told) -> Predictor:
+        if (folder / NAME).is_file():
+            return load(folder)
+        return fit(examples, settings, folder=folder, seed=config.seed, told=told)
+
+    return train
 
 
 async def keep(produced: AsyncGenerator[Example | Dropped, None], wanted: int, run: Run) -> None:

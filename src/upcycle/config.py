@@ -111,10 +111,8 @@ class Source2Synth(_Section):
     tries: int = Field(3, ge=1, le=20, description="Answers asked for; one that is right keeps the example.")
     temperature: float = Field(0.7, ge=0, le=2, description="Of those tries.")
     teach: Literal["answer", "chain"] = Field("chain", description="What models are taught to say.")
-    impute: Literal["off", "after", "before"] = Field(
-        "after",
-        description="Whether the intermediate model rebuilds a part (where one can be), after or before the filter.",
-    )
+    impute: Literal["off", "after", "before"] = "after"
+    """Whether the intermediate model rebuilds a part of an example, where one can be; after or before the filter."""
     easy: float = Field(1.0, ge=0, le=1, description="Share kept of what every try got right.")
     shots: int = Field(5, ge=0, le=50, description="Of slice 0, in the prompt of a served intermediate model.")
     compare: bool = Field(
@@ -372,7 +370,7 @@ def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
     if file.training is not None:
         settings["training"] = file.training.model_dump(exclude_unset=True)
     if file.methods is not None:
-        settings["methods"] = _methods(file.methods)
+        settings["methods"] = _methods(file.methods, path)
     return settings
 
 
@@ -398,13 +396,25 @@ def json_schema() -> dict[str, Any]:
     return TaskFile.model_json_schema()
 
 
-def _methods(given: Methods | list[str]) -> dict[str, Any]:
+def _methods(given: Methods | list[str], path: Path) -> dict[str, Any]:
     if isinstance(given, Methods):
-        return given.model_dump(exclude_unset=True)
+        found = given.model_dump(exclude_unset=True)
+        if (grounding := found.get("source2synth")) is not None:
+            _paths_beside(path, grounding)
+        return found
     for name in given:
         if name not in Methods.model_fields:
             raise ConfigError(f"method {name!r} is not there; known methods: {', '.join(Methods.model_fields)}")
     return {name: {} for name in given}
+
+
+def _paths_beside(path: Path, settings: dict[str, Any]) -> None:
+    for key in ("application", "topic_prompt", "construction_prompt"):
+        if settings.get(key) is not None:
+            settings[key] = _beside(path, settings[key])
+    if (source := settings.get("source")) is not None:
+        named = (source,) if isinstance(source, str) else source
+        settings["source"] = tuple(_beside(path, one) for one in named)
 
 
 def _beside(path: Path, source: str) -> str:

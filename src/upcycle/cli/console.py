@@ -111,6 +111,8 @@ _PLAIN = {
     ("transform", "source opened"): "transform  {source}",
     ("generate", "grid drawn"): "generate   {text}",
     ("generate", "topics from words"): "generate   topics are words of the task; the planner named none: {why}",
+    ("source2synth", "training the intermediate model"): "slice 0    {examples:,} examples; training on them",
+    ("source2synth", "curated"): "slice 1    {text}",
     ("generate", "stopped"): "           generate stopped: {reason}",
     ("mix", "filled up"): "mix        {method} ended at {kept} of its {share} examples; the others fill up",
 }

@@ -50,10 +50,13 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     verb.add_argument("--split", metavar="SHARES", help="e.g. train=90,validation=10 (default: all train)")
     verb.add_argument(
-        "--method", metavar="NAMES", help="datatune, generate, or both joined by a comma (default: datatune)"
+        "--method", metavar="NAMES", help="datatune, generate, source2synth, joined by commas (default: datatune)"
     )
     verb.add_argument(
         "--mix", metavar="SHARES", help="shares of the methods, in their order (default: alike), e.g. 50:50"
+    )
+    verb.add_argument(
+        "--application", metavar="NAME", help="what source2synth grounds: tables, documents, or a recipe's file"
     )
     verb.add_argument("--plan", metavar="FILE", help="use this plan as it is instead of searching and planning")
     verb.add_argument("--max-sources", type=int, metavar="N", help="most sources used")
@@ -126,6 +129,8 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
     datatune = {key: value for key, value in datatune.items() if value is not None}
     if args.mix is not None and args.method is None:
         raise ConfigError("--mix needs the methods it is of; give --method datatune,generate too")
+    if args.application is not None and "source2synth" not in (args.method or "").split(","):
+        raise ConfigError("--application is a setting of source2synth; give --method source2synth too")
     if args.method is None:
         return {"datatune": datatune} if datatune else None
     names = _method_names(args.method)
@@ -137,10 +142,12 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
                                for name, share in zip(names, shares, strict=True)}  # fmt: skip
     if "datatune" in methods:
         methods["datatune"] |= datatune
+    if args.application is not None:
+        methods["source2synth"]["application"] = args.application
     return {**dict.fromkeys(METHODS), **methods}
 
 
-METHODS = ("datatune", "generate")
+METHODS = ("datatune", "generate", "source2synth")
 
 
 def _method_names(text: str) -> list[str]:

@@ -111,7 +111,11 @@ def _sections(task: Task, config: BuildConfig, path: Path, report: Report, verdi
     ]
 
 
-_WAYS = {"datatune": "out of existing datasets", "generate": "written from nothing by a model"}
+_WAYS = {
+    "datatune": "out of existing datasets",
+    "generate": "written from nothing by a model",
+    "source2synth": "written about real sources, and kept where a model trained on half of them could answer",
+}
 
 
 def _made(report: Report) -> str:
