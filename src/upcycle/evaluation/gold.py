@@ -93,6 +93,7 @@ class GoldSet:
         prompt: how items become a prompt for a model that only continues text.
         left_out: why rows could not be read, and how many for each reason.
         notes: what whoever reads the numbers should know.
+        shown: (input, output) of the task's own demonstrations, where it has some.
     """
 
     name: str
@@ -103,6 +104,7 @@ class GoldSet:
     prompt: PromptForm = PromptForm()
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    shown: tuple[tuple[str, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
