@@ -22,7 +22,9 @@ questions and knowing when an answer is right are the application's. To implemen
 
 An application is opened by `tables.open_tables(sources, settings)`, `documents.open_documents(sources, settings)` or
 `recipe.open_recipe(path, sources, settings)`, with the paths given as sources and the `source2synth` section; a source
-that cannot be used at all raises `SourceError` or `ConfigError` there.
+that cannot be used at all raises `SourceError` or `ConfigError` there. Recipes (`recipe.py`) take their units from
+`tables.open_ground(sources)` or `documents.open_ground(sources)`, each a `Ground`, and their executor from
+`functions.PythonExecutor()` or `citations.CitationExecutor()`, each an `Executor`.
 
 What the student sees is made by the method out of `question` and `context` (`book: open | closed`), and what it is
 taught out of `rationale` and `answer` (`teach: answer | chain`).
