@@ -140,13 +140,10 @@ def produce(
 def student(config: BuildConfig, name: str | None) -> Train:
     """Trains the students that methods need inside, or opens the folder where an earlier process left one whole."""
     from upcycle.training.fit import fit
-    from upcycle.training.saved import NAME, load
 
     settings = config.training if name is None else config.training.model_copy(update={"student": name})
 
     def train(examples: Sequence[Example], *, folder: Path, told: Told) -> Predictor:
-        if (folder / NAME).is_file():
-            return load(folder)
         return fit(examples, settings, folder=folder, seed=config.seed, told=told)
 
     return train
