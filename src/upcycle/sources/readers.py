@@ -84,6 +84,16 @@ def rows(path: Path) -> Rows:
                     yield from tabular_rows(stream, _dialect(path, kind))
 
 
+def grid(path: Path) -> Iterator[list[str]]:
+    """Cells of a CSV or TSV file as they stand, its first line included: for who reads headers himself.
+
+    Raises:
+        SourceError: the file cannot be read (from here on).
+    """
+    with _said(path), _open_text(path) as stream:
+        yield from cells(stream, _dialect(path, _checked_kind(path)))
+
+
 def probe(path: Path) -> str | None:
     """Why the file cannot be read, or None: it gives at least one row."""
     why = "it holds no rows"

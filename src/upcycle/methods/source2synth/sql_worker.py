@@ -1,0 +1,232 @@
+"""The process in which SQL that a model wrote is executed; a program of its own that imports nothing of upcycle.
+
+It reads lines of JSON from stdin (a table, or statements to execute on one) and writes one line of JSON to stdout for
+each statement, and [] once a table is ready. The decision: the boundary is the engine. A table lies in a database in
+memory; an authorizer allows SELECT on it and a list of functions, nothing else; limits on length, depth, memory and
+result are the engine's and the system's own; and an alarm ends the whole process where one built-in runs past the
+time that the engine, which looks at the clock only between its steps, was given. Each table lies there twice, the
+second time with its rows in reverse order, so that an answer which hangs on their order is told from one that follows
+from the table.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import resource
+import signal
+import sqlite3
+import sys
+import time
+from collections import OrderedDict
+from typing import Any
+
+TABLE = "t"
+FUNCTIONS = frozenset({
+    "abs", "avg", "coalesce", "count", "cume_dist", "dense_rank", "first_value", "group_concat", "ifnull", "iif",
+    "lag", "last_value", "lead", "length", "like", "lower", "ltrim", "max", "min", "nth_value", "ntile", "nullif",
+    "percent_rank", "rank", "round", "row_number", "rtrim", "substr", "substring", "sum", "total", "trim", "typeof",
+    "upper",
+})  # fmt: skip
+"""What a statement may call: no clock, random number or file, nothing that makes large values of small."""
+
+_LENGTHS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 200_000,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 8_000,
+    sqlite3.SQLITE_LIMIT_COLUMN: 200,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 60,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 6,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 50_000,
+    sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 8,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
+    sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 0,
+    sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 0,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+} if hasattr(sqlite3, "SQLITE_LIMIT_LENGTH") else {}  # fmt: skip
+_STEPS = 1000  # of the engine between two looks at the clock: well under a millisecond
+_EARLY = 0.75  # share of a statement's time after which the engine is told to stop; at the whole of it the alarm rings
+_TABLES = 8  # kept at once
+_COMMENT = re.compile(r"\s+|--[^\n]*\n?|/\*.*?\*/", re.DOTALL)
+_QUERY = re.compile(r"(select|with|values)\b", re.IGNORECASE)
+_TYPES = {"integer": "INTEGER", "real": "REAL"}
+
+
+class Clock:
+    """When the statement at work must stop; asked by the engine between its steps."""
+
+    def __init__(self) -> None:
+        self.end = math.inf
+
+    def over(self) -> int:
+        return time.monotonic() > self.end
+
+
+class Database:
+    """A table in memory, in a connection of its own, that can only be asked."""
+
+    def __init__(self, columns: list[list[str]], rows: list[list[Any]], clock: Clock, memory: int) -> None:
+        self._opened = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
+        self._names = {name for name, _ in columns}
+        self.read: set[str] = set()
+        self._fill(columns, rows)
+        self._close_in(clock, memory)
+
+    def ask(self, statement: str, most_rows: int, most_bytes: int) -> tuple[list[str], list[list[Any]]]:
+        """Names of the result's columns, and its rows."""
+        found = self._opened.execute(statement)
+        try:
+            names = [column[0] for column in found.description or ()]
+            rows, size = [], 0
+            for row in found:
+                size += sum(len(cell.encode()) if isinstance(cell, str) else 8 for cell in row)
+                if len(rows) == most_rows:
+                    raise TooBig(f"its result has more than {most_rows:,} rows")
+                if size > most_bytes:
+                    raise TooBig(f"its result has more than {most_bytes:,} bytes")
+                rows.append(list(row))
+        finally:
+            found.close()
+        return names, rows
+
+    def _fill(self, columns: list[list[str]], rows: list[list[Any]]) -> None:
+        quoted = ", ".join(f'"{name}" {_TYPES.get(kind, "TEXT")}' for name, kind in columns)
+        self._opened.execute(f'CREATE TABLE "{TABLE}" ({quoted})')
+        marks = ", ".join("?" * len(columns))
+        self._opened.executemany(f'INSERT INTO "{TABLE}" VALUES ({marks})', rows)
+
+    def _close_in(self, clock: Clock, memory: int) -> None:
+        opened = self._opened
+        for pragma in (
+            "trusted_schema = OFF",
+            "temp_store = MEMORY",
+            "query_only = ON",
+            f"hard_heap_limit = {memory // 4}",
+        ):
+            opened.execute(f"PRAGMA {pragma}").fetchall()
+        for limit, value in _LENGTHS.items():
+            opened.setlimit(limit, value)
+        opened.enable_load_extension(False) if hasattr(opened, "enable_load_extension") else None
+        opened.set_progress_handler(clock.over, _STEPS)
+        opened.set_authorizer(self._allowed)  # last: it allows none of the above
+
+    def _allowed(self, action: int, one: str | None, two: str | None, base: str | None, inner: str | None) -> int:
+        if action == sqlite3.SQLITE_SELECT:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION and two is not None and two.lower() in FUNCTIONS:
+            return sqlite3.SQLITE_OK
+        # An empty column is the table as a whole, as in count(*). ROWID is nobody's column.
+        if action == sqlite3.SQLITE_READ and one == TABLE and (not two or two in self._names):
+            self.read.add(two or "")
+            return sqlite3.SQLITE_OK
+        return sqlite3.SQLITE_DENY
+
+
+class TooBig(Exception):  # noqa: N818  a verdict, not an error
+    """The result is larger than anything a question is answered with."""
+
+
+def is_query(statement: str) -> bool:
+    """Whether it begins as a query does: a second fence, with clearer words than the first one's "not authorized"."""
+    at = 0
+    while found := _COMMENT.match(statement, at):
+        at = found.end()
+    return _QUERY.match(statement, at) is not None
+
+
+def execute(pair: tuple[Database, Database], statement: str, clock: Clock, limits: dict[str, Any]) -> list[Any]:
+    """["ok", names, rows, columns read, whether the order of rows decides] or ["no", kind, reason]."""
+    if not is_query(statement):
+        return ["no", "refused", "it is not a SELECT"]
+    forth, back = pair
+    clock.end = time.monotonic() + _EARLY * limits["seconds"]
+    forth.read.clear()
+    try:
+        names, rows = forth.ask(statement, limits["rows"], limits["bytes"])
+        read = sorted(forth.read)
+        if not all(map(_holds_values, rows)):
+            return ["no", "too-big", "its result holds a value that is neither text nor a finite number"]
+        other = back.ask(statement, limits["rows"], limits["bytes"])[1] if limits["twice"] else rows
+    except TooBig as error:
+        return ["no", "too-big", str(error)]
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        return _refusal(error, limits)
+    except (ValueError, OverflowError, MemoryError) as error:
+        return ["no", "invalid", str(error) or type(error).__name__]
+    return ["ok", names, rows, read, not _same(rows, other)]
+
+
+def _refusal(error: Exception, limits: dict[str, Any]) -> list[Any]:
+    text = str(error)
+    if text == "interrupted":
+        return ["no", "out-of-time", f"it ran longer than {limits['seconds']:g} s"]
+    if "one statement at a time" in text:
+        return ["no", "refused", "it is more than one statement"]
+    if "not authorized" in text or "prohibited" in text or "authorization" in text:
+        return ["no", "refused", f"it does more than SELECT from {TABLE} ({text})"]
+    if "memory" in text or "too big" in text:
+        return ["no", "too-big", text]
+    return ["no", "invalid", text]
+
+
+def _holds_values(row: list[Any]) -> bool:
+    return not any(isinstance(cell, bytes) or (isinstance(cell, float) and not math.isfinite(cell)) for cell in row)
+
+
+def _same(rows: list[list[Any]], other: list[list[Any]]) -> bool:
+    """Whether two results hold the same rows, in whatever order."""
+    return rows == other or sorted(map(_comparable, rows)) == sorted(map(_comparable, other))
+
+
+def _comparable(row: list[Any]) -> str:
+    # Sums of decimals differ in the last digits with the order of rows; nine of them are compared.
+    return repr([float(f"{cell:.9g}") if isinstance(cell, float) else cell for cell in row])
+
+
+def _shut_in(limits: dict[str, Any]) -> None:
+    """Limits the system keeps: no file may be written or opened, and memory ends."""
+    for what, most in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_AS, limits["memory"]),
+        (resource.RLIMIT_NOFILE, 3),
+    ):
+        try:
+            resource.setrlimit(what, (most, most))
+        except (ValueError, OSError):
+            continue  # macOS keeps no limit on addresses
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to act on
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    limits = json.loads(sys.stdin.buffer.readline())
+    _shut_in(limits)
+    clock = Clock()
+    tables: OrderedDict[str, tuple[Database, Database]] = OrderedDict()
+    for line in sys.stdin.buffer:
+        asked = json.loads(line)
+        if "columns" in asked:
+            columns, rows = asked["columns"], asked["rows"]
+            memory = limits["memory"]
+            tables[asked["table"]] = (
+                Database(columns, rows, clock, memory),
+                Database(columns, rows[::-1], clock, memory),
+            )
+            while len(tables) > _TABLES:
+                tables.popitem(last=False)
+            os.write(1, b"[]\n")
+            continue
+        pair = tables[asked["table"]]
+        for statement in asked["statements"]:
+            signal.setitimer(signal.ITIMER_REAL, limits["seconds"])
+            said = execute(pair, statement, clock, limits)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            os.write(1, json.dumps(said).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
