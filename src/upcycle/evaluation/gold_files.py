@@ -171,8 +171,23 @@ def _rows_gold(path: Path, split: str | None, columns: Columns | None) -> GoldSe
         reader.add(_item(name, example.input, (example.output,), example.choices))
     metric = metric_of(reader.items) if reader.items else "exact_match"
     return GoldSet(
-        examples.name, reader.items, metric, examples.read_as, examples.instruction, left_out=reader.left_out
-    )
+        examples.name, reader.items, metric, examples.read_as, examples.instruction, left_out=reader.left_out,
+        notes=_only_train(opened.splits),
+    )  # fmt: skip
+
+
+def split_to_score(splits: Sequence[str]) -> str | None:
+    """The split that is meant to be scored: test, else validation; None (all of it) where there is neither."""
+    for wanted in ("test", "validation", "valid", "dev"):
+        if found := [name for name in splits if name == wanted] or [name for name in splits if name.startswith(wanted)]:
+            return found[0]
+    return None
+
+
+def _only_train(splits: Sequence[str]) -> tuple[str, ...]:
+    if list(splits) != ["train"]:
+        return ()
+    return ("it has a train split only: a model that was trained on it has seen every item",)
 
 
 def _reason(why: str) -> str:

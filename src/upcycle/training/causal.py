@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from upcycle.errors import ConfigError, boundary
+from upcycle.training import scoring
 from upcycle.training.bases import need_torch, quiet
-from upcycle.training.prompting import Encoded, Prompting
+from upcycle.training.prompting import Prompting
 from upcycle.training.saved import facts_of, write_facts
 
 TEMPERATURE = 0.7
@@ -29,6 +30,7 @@ class CausalPredictor:
     Attributes:
         model, prompting: transformers' model, and how it is asked.
         new_tokens: most tokens it may generate.
+        cut: inputs of the last call that were longer than the model reads; their beginning was cut off.
         facts: what `upcycle-model.json` says of it.
     """
 
@@ -38,6 +40,7 @@ class CausalPredictor:
     temperature: float = TEMPERATURE
     seed: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
+    cut: int = 0
 
     @property
     def continues(self) -> bool:
@@ -53,7 +56,9 @@ class CausalPredictor:
         import torch
 
         room = max(1, self.prompting.longest - self.new_tokens)
-        prompts = [self.prompting.prompt(text, room=room)[0] or [self.tokenizer.eos_token_id] for text in inputs]
+        asked = [self.prompting.prompt(text, room=room) for text in inputs]
+        self.cut = sum(cut > 0 for _, cut in asked)
+        prompts = [prompt or [self.tokenizer.eos_token_id] for prompt, _ in asked]
         said: list[list[str]] = [[] for _ in inputs]
         self.model.eval()
         with torch.random.fork_rng(), torch.inference_mode(), quiet():
@@ -85,36 +90,32 @@ class CausalPredictor:
 
     def score(self, inputs: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """Sum of the log-probabilities of each choice's tokens after each input."""
-        rows: list[Encoded] = []
-        for text, asked in zip(inputs, choices, strict=True):
-            rows.extend(self._scored(text, choice) for choice in asked)
-        values = self.log_likelihoods(rows)
-        found: list[list[float]] = []
-        for asked in choices:
-            found.append(values[: len(asked)])
-            values = values[len(asked) :]
-        return found
+        if self.continues:
+            found = scoring.likelihoods(self.model, self.tokenizer, inputs, choices, most=self.prompting.longest)
+            self.cut = found.cut
+            return found.values
+        items = [self._asked(text, asked) for text, asked in zip(inputs, choices, strict=True)]
+        self.cut = sum(item.cut > 0 for item in items)
+        return scoring.score_tokens(self.model, items)[0]
 
-    def _scored(self, text: str, choice: str) -> Encoded:
-        row = self.prompting.encode(text, choice)
-        if row is None:
+    def token_counts(self, inputs: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[int]]:
+        """How many tokens of each choice are scored: what a likelihood is divided by to be one per token."""
+        if self.continues:
+            most = self.prompting.longest
+            encoded = [scoring.encode(self.tokenizer, *one, most=most) for one in zip(inputs, choices, strict=True)]
+            return [[len(option) for option in item.options] for item in encoded]
+        return [[len(self.prompting.completion(choice)) for choice in asked] for asked in choices]
+
+    def _asked(self, text: str, choices: Sequence[str]) -> scoring.Encoded:
+        options = tuple(tuple(self.prompting.completion(choice)) for choice in choices)
+        longest = max(options, key=len, default=())
+        prompt, cut = self.prompting.prompt(text, room=self.prompting.longest - len(longest))
+        if prompt is None:
+            choice = choices[options.index(longest)]
             raise ConfigError(
                 f"a choice is longer than the {self.prompting.longest} tokens this model can read: {choice[:60]!r}"
             )
-        return row
-
-    def log_likelihoods(self, rows: Sequence[Encoded]) -> list[float]:
-        """Natural logarithm of the probability of each completion after its prompt."""
-        import torch
-
-        values = [0.0] * len(rows)
-        self.model.eval()
-        with torch.inference_mode():
-            for batch in batches([len(row) for row in rows], _BATCH_TOKENS):
-                logs = token_log_probabilities(self.model, [rows[number] for number in batch])
-                for number, value in zip(batch, logs, strict=True):
-                    values[number] = float(value.sum())
-        return values
+        return scoring.Encoded(tuple(prompt), options, cut)
 
     def save(self, folder: Path) -> None:
         """Write weights (an adapter where the model has one), tokenizer and facts."""
@@ -176,25 +177,6 @@ def open_tokenizer(folder: Path) -> Any:
 def context_of(config: Any) -> int | None:
     """Tokens a model can read, as its config says; None where it says nothing."""
     return next((int(value) for name in _CONTEXTS if (value := getattr(config, name, None))), None)
-
-
-def token_log_probabilities(model: Any, rows: Sequence[Encoded]) -> Iterator[Any]:
-    """Log-probabilities of the completion's tokens of each row; the head is computed at those places only."""
-    import torch
-
-    width = max(map(len, rows))
-    ids = torch.zeros(len(rows), width, dtype=torch.long)
-    mask = torch.zeros(len(rows), width, dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor([*row.prompt, *row.completion])
-        mask[place, : len(row)] = 1
-    states = backbone(model)(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False)[0]
-    head = model.get_output_embeddings()
-    for place, row in enumerate(rows):
-        first = len(row.prompt) - 1
-        logits = head(states[place, first : len(row) - 1]).float()
-        wanted = torch.tensor(row.completion, device=logits.device)
-        yield logits.log_softmax(-1).gather(1, wanted[:, None])[:, 0]
 
 
 def backbone(model: Any) -> Any:

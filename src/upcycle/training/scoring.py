@@ -68,6 +68,7 @@ def likelihoods(
     prompts: Sequence[str],
     options: Sequence[Sequence[str]],
     *,
+    most: int | None = None,
     special: bool | None = None,
     shared: bool = True,
     at_once: int | None = None,
@@ -76,6 +77,7 @@ def likelihoods(
     """Score every option of every prompt.
 
     Args:
+        most: tokens that the model reads at once, where it does not say so itself.
         special: whether the tokenizer adds its first token; None: as it does by itself.
         shared: False scores each option with its whole prompt, one after the other: what the rest is tested against.
         at_once: tokens in a batch; halved by itself where memory does not suffice.
@@ -85,7 +87,7 @@ def likelihoods(
         ConfigError: an option is empty or longer than the model reads.
         UpcycleError: not even one item fits into memory.
     """
-    most = context_of(model, tokenizer)
+    most = most or context_of(model, tokenizer)
     encoded = [
         encode(tokenizer, prompt, these, most=most, special=special)
         for prompt, these in zip(prompts, options, strict=True)
