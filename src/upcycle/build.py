@@ -7,18 +7,19 @@ stage is a function of its own with its own tests; the run directory shows the s
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from upcycle.config import BuildConfig
-from upcycle.curation.checks import checks_for, record_check_for
-from upcycle.curation.contamination import tiers_in_words
+from upcycle.config import S3, BuildConfig
+from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for
+from upcycle.curation.contamination import contamination_check, tiers_in_words
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
 from upcycle.llm.roles import Roles, open_models
 from upcycle.methods.datatune import Search, datatune
 from upcycle.methods.generate import generate
 from upcycle.methods.mix import Start, mix
+from upcycle.methods.s3 import gold_parts, s3
 from upcycle.methods.source2synth import open_application, source2synth
 from upcycle.methods.source2synth.intermediate import Train
 from upcycle.records import Dropped, Example
@@ -79,8 +80,14 @@ def produce(
     run: Run,
 ) -> AsyncGenerator[Example | Dropped, None]:
     """Examples and drops of the task's methods, mixed by share and judged by one set of checks."""
-    written = config.methods.generate is not None
-    check = checks_for(task, config.curation, rows=config.rows, written=written)
+    written = config.methods.generate is not None or config.methods.s3 is not None
+    check = own = checks_for(task, config.curation, rows=config.rows, written=written)
+    if (extrapolating := config.methods.s3) is not None:
+        # S3's rows share contexts with the gold they are written from; with what decides or reports, nothing may.
+        gold = gold_parts(task, extrapolating, seed=config.seed)
+        held_out = task.model_copy(update={"gold": gold.held_out()})
+        own = checks_for(held_out, config.curation, rows=config.rows, written=True)
+        check = first_drop([contamination_check(gold.mined(), tiers=config.curation.contamination), own])
     if task.gold:
         run.tell("curation", tiers_in_words(config.curation.contamination), gold=len(task.gold))
     starts: dict[str, tuple[float, Start]] = {}
@@ -134,7 +141,47 @@ def produce(
                 at_once=config.concurrency,
             ),
         )
-    return mix(starts, wanted=config.rows, run=run)
+    if extrapolating is not None:
+        made: list[Example] = []
+        starts = {name: (share, _noting(start, made)) for name, (share, start) in starts.items()}
+        starts["s3"] = (extrapolating.share, _extrapolation(task, extrapolating, config, models, run, own, made))
+    return mix(starts, wanted=config.rows, run=run, last=("s3",))
+
+
+def _noting(start: Start, made: list[Example]) -> Start:
+    """The same method, its examples noted for the one that starts from them."""
+
+    async def noted(needed: Callable[[], int]) -> AsyncGenerator[Example | Dropped, None]:
+        async with aclosing(start(needed)) as results:
+            async for result in results:
+                if isinstance(result, Example):
+                    made.append(result)
+                yield result
+
+    return noted
+
+
+def _extrapolation(
+    task: Task, settings: S3, config: BuildConfig, models: Roles, run: Run, check: Check, before: Sequence[Example]
+) -> Start:
+    """S3 with what it trains and examines its student with."""
+    from upcycle.evaluation.evaluate import evaluate
+    from upcycle.training.fit import fit
+
+    return lambda needed: s3(
+        task,
+        settings,
+        models=models,
+        run=run,
+        check=check,
+        needed=needed,
+        fit=fit,
+        evaluate=evaluate,
+        training=config.training,
+        before=lambda: before,
+        seed=config.seed,
+        at_once=config.concurrency,
+    )
 
 
 def student(config: BuildConfig, name: str | None) -> Train:

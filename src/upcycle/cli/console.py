@@ -113,6 +113,11 @@ _PLAIN = {
     ("generate", "topics from words"): "generate   topics are words of the task; the planner named none: {why}",
     ("source2synth", "training the intermediate model"): "slice 0    {examples:,} examples; training on them",
     ("source2synth", "curated"): "slice 1    {text}",
+    ("s3", "first set"): "first set  {rows:,} examples, by {by}",
+    ("s3", "no reasons"): "           no reasons for {label}: {why}",
+    ("s3", "training"): "train      the student on {rows:,} examples",
+    ("s3", "mined"): "round {round}    {errors:,} errors on gold, {new:,} of them new; {wished:,} rows to write",
+    ("s3", "warning"): "           {text}",
     ("generate", "stopped"): "           generate stopped: {reason}",
     ("mix", "filled up"): "mix        {method} ended at {kept} of its {share} examples; the others fill up",
 }
@@ -143,6 +148,16 @@ def sentence(event: Event) -> str | None:
             return f"           {data['source']} {_ENDS[event.kind]}: {_counts(data)}"
         case "source", "record skipped" if data["number"] == 1:  # all of them are in the run's events
             return f"           {data['source']}: cannot read {data['ref']}: {data['why']}"
+        case "s3", "examined":
+            return f"           {data['select']:.1%} on the select rows; {data['errors']:,} errors on the mine rows"
+        case "s3", "round":
+            fate = "kept" if data["kept"] else "not kept"
+            return f"           {data['added']:,} rows of {data['written']:,}, {fate}: {data['reason']}"
+        case "s3", "compared":
+            lines = [
+                f"{one['name']:36} {one['rows']:>6,} rows {one['score']:6.1%}  {one['words']}" for one in data["table"]
+            ]
+            return "test       " + "\n           ".join(lines)
         case "transform", "progress":
             return f"           {data['kept']:,} of {data['wanted']:,} examples{_cost(data)}"
         case _:

@@ -50,7 +50,7 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seed", type=int, metavar="N", help="random seed (default: 0)")
     verb.add_argument("--split", metavar="SHARES", help="e.g. train=90,validation=10 (default: all train)")
     verb.add_argument(
-        "--method", metavar="NAMES", help="datatune, generate, source2synth, joined by commas (default: datatune)"
+        "--method", metavar="NAMES", help="datatune, generate, source2synth, s3, joined by commas (default: datatune)"
     )
     verb.add_argument(
         "--mix", metavar="SHARES", help="shares of the methods, in their order (default: alike), e.g. 50:50"
@@ -58,6 +58,7 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--application", metavar="NAME", help="what source2synth grounds: tables, documents, or a recipe's file"
     )
+    s3_arguments(verb)
     verb.add_argument("--plan", metavar="FILE", help="use this plan as it is instead of searching and planning")
     verb.add_argument("--max-sources", type=int, metavar="N", help="most sources used")
     verb.add_argument(
@@ -65,6 +66,20 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--batch", type=int, metavar="N", help="most records in one call (default: 64; 1 if embedded)")
     verb.add_argument("-y", "--yes", action="store_true", help="do not ask before a paid model is used")
+
+
+def s3_arguments(verb: argparse.ArgumentParser) -> None:
+    """The switches of S3's ablations."""
+    verb.add_argument("--preset", choices=("imdb", "qnli", "rte", "adqa"), help="s3: the paper's settings of a task")
+    verb.add_argument("--rounds", type=int, metavar="N", help="s3: most rounds of mining errors (default: 2)")
+    verb.add_argument(
+        "--extrapolate", choices=("errors", "patterns", "random", "gold", "off"),
+        help="s3: what rows are written from (default: errors); gold is GoldGen, off ZeroGen",
+    )  # fmt: skip
+    verb.add_argument(
+        "--rationales", metavar="N|off", help="s3: reasons each row of the first set is given (default: 3)"
+    )
+    verb.add_argument("--reset", choices=("on", "off"), help="s3: train the student anew each round (default: on)")
 
 
 def model_arguments(verb: argparse.ArgumentParser) -> None:
@@ -131,6 +146,9 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
         raise ConfigError("--mix needs the methods it is of; give --method datatune,generate too")
     if args.application is not None and "source2synth" not in (args.method or "").split(","):
         raise ConfigError("--application is a setting of source2synth; give --method source2synth too")
+    extrapolating = _s3(args)
+    if extrapolating and "s3" not in (args.method or "").split(","):
+        raise ConfigError(f"--{min(extrapolating)} is a setting of s3; give --method s3 too")
     if args.method is None:
         return {"datatune": datatune} if datatune else None
     names = _method_names(args.method)
@@ -144,10 +162,26 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
         methods["datatune"] |= datatune
     if args.application is not None:
         methods["source2synth"]["application"] = args.application
+    if "s3" in methods:
+        methods["s3"] |= extrapolating
     return {**dict.fromkeys(METHODS), **methods}
 
 
-METHODS = ("datatune", "generate", "source2synth")
+def _s3(args: argparse.Namespace) -> dict[str, Any]:
+    """The settings of S3 behind its flags."""
+    given = {key: getattr(args, key) for key in ("preset", "rounds", "extrapolate", "rationales", "reset")}
+    given = {key: value for key, value in given.items() if value is not None}
+    if "reset" in given:
+        given["reset"] = given["reset"] == "on"
+    if "rationales" in given:
+        text = given["rationales"]
+        if text not in ("on", "off") and not text.isdecimal():
+            raise ConfigError(f"--rationales {text!r} is neither a number nor off")
+        given["rationales"] = int(text) if text.isdecimal() else text == "on"
+    return given
+
+
+METHODS = ("datatune", "generate", "source2synth", "s3")
 
 
 def _method_names(text: str) -> list[str]:

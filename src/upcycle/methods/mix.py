@@ -7,7 +7,7 @@ A method is only asked while its share is short, so nothing is begun (and paid) 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -20,13 +20,14 @@ Start = Callable[[Callable[[], int]], AsyncGenerator[Example | Dropped, None]]
 
 
 async def mix(
-    methods: Mapping[str, tuple[float, Start]], *, wanted: int, run: Run
+    methods: Mapping[str, tuple[float, Start]], *, wanted: int, run: Run, last: Collection[str] = ()
 ) -> AsyncGenerator[Example | Dropped, None]:
     """What the methods make and drop, interleaved by share, until `wanted` examples are kept or every method ended.
 
     Args:
         methods: name to (share, start); shares are weights.
         wanted: examples wanted in all.
+        last: methods that are asked once the others have their share, since they start from what those made.
 
     Raises:
         SourceError: no method made anything, and one found no source.
@@ -39,7 +40,9 @@ async def mix(
     no_source: SourceError | None = None
     try:
         while open_parts and sum(part.kept for part in parts.values()) < wanted:
-            part = min(open_parts, key=lambda one: (one.target <= one.kept, (one.kept + 0.5) / one.share))
+            part = min(
+                open_parts, key=lambda one: (one.target <= one.kept, one.name in last, (one.kept + 0.5) / one.share)
+            )
             try:
                 result = await anext(part.results, None)
             except SourceError as error:

@@ -114,6 +114,7 @@ def _sections(task: Task, config: BuildConfig, path: Path, report: Report, verdi
 _WAYS = {
     "datatune": "out of existing datasets",
     "generate": "written from nothing by a model",
+    "s3": "written by a model because of what a small model trained on them still got wrong",
     "source2synth": "written about real sources, and kept where a model trained on half of them could answer",
 }
 
