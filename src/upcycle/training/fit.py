@@ -32,6 +32,7 @@ def fit(
     settings: Training | None = None,
     *,
     validation: Sequence[Example] = (),
+    real: Sequence[Example] = (),
     folder: Path | None = None,
     seed: int = 0,
     told: Told | None = None,
@@ -40,6 +41,7 @@ def fit(
 
     Args:
         validation: what early stopping and the choice among a grid look at; never trained on.
+        real: labelled examples nobody made, from which the DIMP weights are learned; needed for them alone.
         folder: where the student is written, and where training that was killed goes on; None keeps it in memory.
         told: hears how it goes.
 
@@ -53,10 +55,10 @@ def fit(
         raise ConfigError("there are no examples to train on; give at least one")
     kind = settings.kind if settings.kind != "auto" else kind_of(examples)
     student = student_of(settings, kind)
-    digest = digest_of(examples, settings, validation, seed)
+    digest = digest_of(settings, seed, examples, validation, real)
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="upcycle-train-") as work:
-            return _fit(kind, student, examples, settings, validation, Path(work), seed, told)
+            return _fit(kind, student, examples, settings, validation, real, Path(work), seed, told)
     if (done := _finished(folder, digest)) is not None:
         told(Progress(text=f"{folder} holds this very student already; nothing was trained"))
         return done
@@ -64,7 +66,7 @@ def fit(
     with boundary(str(folder)):
         work.mkdir(parents=True, exist_ok=True)
         (work / "digest").write_text(digest, encoding="utf-8")
-    predictor = _fit(kind, student, examples, settings, validation, work, seed, told)
+    predictor = _fit(kind, student, examples, settings, validation, real, work, seed, told)
     predictor.save(folder)
     write_facts(folder, {**facts_of(folder), "digest": digest, "seed": seed, "task": kind})
     shutil.rmtree(work, ignore_errors=True)
@@ -77,6 +79,7 @@ def _fit(
     examples: Sequence[Example],
     settings: Training,
     validation: Sequence[Example],
+    real: Sequence[Example],
     work: Path,
     seed: int,
     told: Told,
@@ -89,7 +92,17 @@ def _fit(
         return fit_text(
             examples, settings, student=student, validation=validation, work=work, seed=seed, told=told
         )  # fmt: skip
-    raise ConfigError(f"student {student!r} does not learn {kind}s; take tfidf")
+    if kind == "span":
+        from upcycle.training.span import fit_spans
+
+        return fit_spans(
+            examples, settings, student=student, validation=validation, work=work, seed=seed, told=told
+        )  # fmt: skip
+    from upcycle.training.classifier import fit_labels
+
+    return fit_labels(
+        examples, settings, student=student, validation=validation, real=real, work=work, seed=seed, told=told
+    )  # fmt: skip
 
 
 def student_of(settings: Training, kind: str) -> str:
@@ -99,10 +112,10 @@ def student_of(settings: Training, kind: str) -> str:
     return {"label": "tfidf", "span": "minilm", "text": "smollm2"}[kind]
 
 
-def digest_of(examples: Sequence[Example], settings: Training, validation: Sequence[Example], seed: int) -> str:
+def digest_of(settings: Training, seed: int, *parts: Sequence[Example]) -> str:
     """What a student is made of, as 16 hex digits: the same digest, the same student."""
     digest = hashlib.sha256(orjson.dumps([settings.model_dump(mode="json"), seed]))
-    for part in (examples, validation):
+    for part in parts:
         digest.update(b"\x1e")
         for one in part:
             digest.update(orjson.dumps([one.input, one.output, one.choices, one.weight]))

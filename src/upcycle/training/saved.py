@@ -46,6 +46,14 @@ def load(folder: Path | str) -> Predictor:
             from upcycle.training.causal import CausalPredictor
 
             return CausalPredictor.load(folder)
+        case "classifier":
+            from upcycle.training.classifier import Classifier
+
+            return Classifier.load(folder)
+        case "span":
+            from upcycle.training.span import SpanFinder
+
+            return SpanFinder.load(folder)
         case _:
             raise ConfigError(f"{folder} holds a model of an unknown kind ({kind}); it was made by a newer upcycle")
 

@@ -17,6 +17,7 @@ from upcycle.errors import ConfigError, boundary
 from upcycle.records import Example
 from upcycle.training.bases import base_folder, quiet
 from upcycle.training.causal import CausalPredictor, backbone, context_of, open_tokenizer
+from upcycle.training.encoders import weights_of
 from upcycle.training.legs import Leg, best_of, legs_of
 from upcycle.training.predictor import Progress, Told
 from upcycle.training.prompting import Encoded, Prompting, encode_all
@@ -87,10 +88,7 @@ def _rows(
     both = [(row, one.weight) for row, one in zip(found, examples, strict=True) if row is not None]
     if examples and not both:
         raise ConfigError(f"no example fits the {prompting.longest} tokens of this student; give shorter ones")
-    given = [weight for _, weight in both if weight is not None] if settings.weights == "given" else []
-    mean = sum(given) / len(given) if given else 1.0
-    weights = [1.0 if weight is None or not given or mean == 0 else weight / mean for _, weight in both]
-    return [row for row, _ in both], weights
+    return [row for row, _ in both], weights_of([weight for _, weight in both], settings)
 
 
 def _train(
