@@ -146,8 +146,9 @@ async def _source2synth(work: _Work) -> AsyncGenerator[Example | Dropped, None]:
         async with aclosing(_slice_one(work, intermediate, first.pulled)) as results:
             async for one in results:
                 yield one
-        run.ended[METHOD] = (f"slice 1 came to its {settings.slice:,} examples" if _full(work) else
-                             "the source is exhausted")  # fmt: skip
+        if work.needed() > 0:
+            full = f"slice 1 came to its {settings.slice:,} examples" if settings.slice is not None else ""
+            run.ended[METHOD] = full if _full(work) else "the source is exhausted"
     finally:
         await work.making.application.close()
         _tell(work)
@@ -174,7 +175,7 @@ async def _intermediate(work: _Work, first: SliceZero) -> Intermediate | None:
     if settings.intermediate == "served":
         assert work.models.judge is not None  # asked before anything began
         found: Intermediate = Served(
-            work.models.judge, lessons[: settings.shots], instruction=work.task.instruction,
+            work.models.judge, lessons.questions[: settings.shots], instruction=work.task.instruction,
             temperature=settings.temperature,
         )  # fmt: skip
     elif len(first.examples) < _FEWEST:

@@ -23,15 +23,16 @@ from upcycle.llm.model import Model, Request, Scoring
 from upcycle.llm.replies import ask
 from upcycle.methods.prompts import fill
 from upcycle.methods.source2synth.application import METHOD
+from upcycle.methods.source2synth.lessons import Lessons
 from upcycle.records import Example
 from upcycle.run import Run
-from upcycle.training.kinds import kind_of
 from upcycle.training.predictor import Predictor, Progress, Told
 
 HERE = Path(__file__).parent
 _SAID = "source2synth said"
 _TOKENS = 400  # of a served answer: a chain of a few sentences
 _OPENING = "Question:"
+_COLDEST = 0.01  # students draw, and nothing can be drawn at 0
 T = TypeVar("T")
 
 
@@ -145,15 +146,19 @@ class Served:
             return None  # it is a number beside the data; that it is missing is seen
 
 
-async def trained(lessons: Sequence[Example], train: Train, run: Run, *, temperature: float) -> Trained:
+async def trained(lessons: Lessons, train: Train, run: Run, *, temperature: float) -> Trained:
     """Train the intermediate model on slice 0, or open it again.
+
+    Args:
+        temperature: of its draws, where it is a model that has one.
 
     Raises:
         ConfigError: the student cannot learn such outputs, or a library that it needs is not installed.
     """
-    key = _digest(*(orjson.dumps([one.input, one.output]).decode() for one in lessons))
+    examples = [*lessons.questions, *lessons.blanks]
+    key = _digest(*(orjson.dumps([one.input, one.output]).decode() for one in examples))
     folder = run.path / "source2synth" / f"intermediate-{key}"
-    run.tell(METHOD, "training the intermediate model", examples=len(lessons), folder=str(folder))
+    run.tell(METHOD, "training the intermediate model", examples=len(examples), folder=str(folder))
 
     def work(stopped: Callable[[], bool]) -> Predictor:
         def told(progress: Progress) -> None:
@@ -161,13 +166,13 @@ async def trained(lessons: Sequence[Example], train: Train, run: Run, *, tempera
                 raise _Stopped
             run.tell(METHOD, "training", keep=False, step=progress.step, steps=progress.steps, loss=progress.loss)
 
-        return train(lessons, folder=folder, told=told)
+        return train(examples, folder=folder, told=told)
 
     predictor = await _in_thread(work)
     if isinstance(predictor, _Warm):
-        predictor.temperature = temperature
-    name = f"a student trained on {len(lessons)} examples of slice 0"
-    return Trained(predictor, run, key, name=name, writes=kind_of(lessons) == "text")
+        predictor.temperature = max(temperature, _COLDEST)
+    name = f"a student trained on {len(lessons.questions)} examples of slice 0"
+    return Trained(predictor, run, key, name=name, writes=bool(lessons.blanks))
 
 
 @runtime_checkable

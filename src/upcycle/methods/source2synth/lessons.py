@@ -7,13 +7,15 @@ itself always keeps them apart: output is the answer, rationale the chain.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from upcycle.config import Source2Synth
 from upcycle.methods.source2synth.application import Application, Grounded
 from upcycle.methods.source2synth.matching import ANSWER_MARK
 from upcycle.records import Example
+from upcycle.training.kinds import kind_of
 
 
 def asked(grounded: Grounded, settings: Source2Synth) -> str:
@@ -37,12 +39,24 @@ def example_of(grounded: Grounded, settings: Source2Synth, *, slice_: int) -> Ex
     return Example(grounded.id, asked(grounded, settings), grounded.answer, origin, grounded.rationale)
 
 
-def lessons_of(examples: Iterable[Grounded], settings: Source2Synth, application: Application) -> list[Example]:
-    """What the intermediate model is trained on: each question, and where parts are imputed how one is written."""
-    lessons: list[Example] = []
-    for one in examples:
-        lessons.append(Example(one.id, asked(one, settings), taught(one, settings), one.origin))
-        blank = application.blank(one) if settings.impute != "off" and settings.teach == "chain" else None
-        if blank is not None:
-            lessons.append(Example(f"{one.id}-blank", blank.prompt, blank.part, one.origin))
-    return lessons
+class Lessons(NamedTuple):
+    """What the intermediate model is taught.
+
+    Attributes:
+        questions: each question of slice 0 with what is to be said to it.
+        blanks: how a blanked part is written, where parts are imputed and the answers are free text: a student that
+            chooses a label or a span cannot write.
+    """
+
+    questions: Sequence[Example]
+    blanks: Sequence[Example]
+
+
+def lessons_of(examples: Sequence[Grounded], settings: Source2Synth, application: Application) -> Lessons:
+    """The lessons of slice 0."""
+    questions = [Example(one.id, asked(one, settings), taught(one, settings), one.origin) for one in examples]
+    blanks: list[Example] = []
+    if settings.impute != "off" and kind_of(questions) == "text":
+        found = ((one, application.blank(one)) for one in examples)
+        blanks = [Example(f"{one.id}-blank", blank.prompt, blank.part, one.origin) for one, blank in found if blank]
+    return Lessons(questions, blanks)
