@@ -249,6 +249,20 @@ class Training(_Section):
     merged: bool = Field(False, description="Write whole weights, not an adapter.")
 
 
+class Compare(_Section):
+    """What `upcycle compare` holds against what."""
+
+    rows: int | None = Field(None, ge=2, description="Rows a leg; not given: rows, at most 1000 (TF-IDF) or 200.")
+    seeds: int = Field(3, ge=1, le=100, description="How often each leg is drawn and trained.")
+    curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.25, 0.5)
+    """Shares of the rows at which each leg is trained, too."""
+    existing: tuple[str, ...] = ()
+    """Datasets used as they are; not given: those that the transformed rows came from."""
+    baseline: str | None = Field(None, description="The leg that the others are held against.")
+    gold_share: float = Field(0.3, ge=0, lt=1, description="Share of the gold that legs may be trained on.")
+    label_usd: float = Field(0.1, gt=0, description="What one label costs when a person writes it.")
+
+
 class BuildConfig(_Section):
     """Everything about a build that is not the task itself."""
 
@@ -262,6 +276,7 @@ class BuildConfig(_Section):
     curation: Curation = Curation()
     split: Split = Field(default_factory=lambda: {"train": 1.0})
     training: Training = Training()
+    compare: Compare = Compare()
     concurrency: int = Field(32, ge=1, le=4096)
     rpm: int | None = Field(None, ge=1, description="Most requests a minute.")
     tpm: int | None = Field(None, ge=1, description="Most tokens a minute.")
@@ -270,7 +285,7 @@ class BuildConfig(_Section):
 
     def identity(self) -> dict[str, Any]:
         """The settings that make a run what it is; more rows, budget or other concurrency only continue it."""
-        free = {"rows", "budget", "concurrency", "rpm", "tpm", "prices"}
+        free = {"rows", "budget", "concurrency", "rpm", "tpm", "prices", "compare"}
         if not _TRAINING_METHODS & set(self.methods.named()):
             free.add("training")  # it decides nothing about the rows
         return self.model_dump(mode="json", exclude=free)
@@ -303,6 +318,7 @@ class TaskFile(_Section):
     prices: str | None = None
     curation: Curation | None = None
     training: Training | None = None
+    compare: Compare | None = None
     evaluation: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = None
 
@@ -350,11 +366,9 @@ def load_task_file(path: Path) -> tuple[Task, dict[str, Any]]:
 
 def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {}
-    for key in ("rows", "licence", "split", "concurrency", "rpm", "tpm", "seed"):
-        if (value := getattr(file, key)) is not None:
+    for key in ("rows", "licence", "split", "languages", "concurrency", "rpm", "tpm", "seed"):
+        if (value := getattr(file, key)) not in (None, ()):
             settings[key] = value
-    if file.languages:
-        settings["languages"] = file.languages
     if file.prices is not None:
         settings["prices"] = str(path.parent / file.prices)
     if file.sources:
@@ -365,10 +379,11 @@ def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
         settings.setdefault("model", {})["base_url"] = file.base_url
     if file.budget is not None:
         settings["budget"] = file.budget
-    if file.curation is not None:
-        settings["curation"] = file.curation.model_dump(exclude_unset=True)
-    if file.training is not None:
-        settings["training"] = file.training.model_dump(exclude_unset=True)
+    for key in ("curation", "training", "compare"):
+        if (section := getattr(file, key)) is not None:
+            settings[key] = section.model_dump(exclude_unset=True)
+    if file.compare is not None and file.compare.existing:
+        settings["compare"]["existing"] = tuple(_beside(path, one) for one in file.compare.existing)
     if file.methods is not None:
         settings["methods"] = _methods(file.methods, path)
     return settings
