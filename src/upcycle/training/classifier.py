@@ -19,13 +19,13 @@ from upcycle.parts import part_names, parts_of
 from upcycle.records import Example
 from upcycle.training.bases import base_folder, need_torch, quiet
 from upcycle.training.causal import batches, context_of, open_tokenizer
-from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder, weights_of
+from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
 from upcycle.training.predictor import Progress, Told
 from upcycle.training.saved import facts_of, write_facts
+from upcycle.training.weights import LARGEST, check_real, own_probabilities, weights_of
 
 _BATCH_TOKENS = 8192
 _MOST_LABELS = 1000
-_LARGEST_WEIGHT = 5.0  # of DIMP: a label the student finds nearly impossible must not outweigh a whole batch
 
 
 @dataclass(slots=True)
@@ -241,7 +241,7 @@ def _dimp_losses(outputs: Any, batch: Any) -> Any:
     if "likely" not in batch:
         return losses
     weights = batch["likely"] / (-losses.detach()).exp().clamp(min=1e-6)
-    return losses * weights.clamp(max=_LARGEST_WEIGHT)
+    return losses * weights.clamp(max=LARGEST)
 
 
 def _likely(
@@ -249,13 +249,9 @@ def _likely(
     told: Told,
 ) -> list[float]:  # fmt: skip
     """Probability of each example's label for a model that was trained on real data only."""
-    import math
-
-    if not real:
-        raise ConfigError("the DIMP loss needs real examples to learn from; give some with --real, or other weights")
+    check_real(real)
     plain = settings.model_copy(update={"weights": "none", "grid": False, "learning_rates": ()})
     checker = fit_labels(
         real, plain, student=student, validation=(), real=(), work=work / "real", seed=seed, told=told
     )  # fmt: skip
-    logs = checker.score([one.input for one in examples], [[one.output] for one in examples])
-    return [math.exp(row[0]) for row in logs]
+    return own_probabilities(checker, [one.input for one in examples], [one.output for one in examples])

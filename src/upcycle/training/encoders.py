@@ -114,17 +114,6 @@ def padded(rows: Sequence[Feature], pad: int) -> dict[str, Any]:
     return batch
 
 
-def weights_of(weights: Sequence[float | None], settings: Training) -> list[float]:
-    """The weight of each example, 1 on average; all 1 where none is given or they are not wanted."""
-    given = [weight for weight in weights if weight is not None] if settings.weights == "given" else []
-    mean = sum(given) / len(given) if given else 0.0
-    if any(weight < 0 for weight in given):
-        raise ConfigError("an example has a weight below 0; give weights of 0 or more")
-    if mean == 0:
-        return [1.0] * len(weights)
-    return [1.0 if weight is None else weight / mean for weight in weights]
-
-
 def open_encoder(folder: Path, kind: str, **more: Any) -> Any:
     """A model of transformers with the head that `kind` names, e.g. "SequenceClassification"."""
     import transformers

@@ -20,10 +20,12 @@ from upcycle.records import Example
 from upcycle.training.kinds import kind_of
 from upcycle.training.predictor import Predictor, Progress, Told, silent
 from upcycle.training.saved import facts_of, load, write_facts
+from upcycle.training.weights import check_real, dimp_weight, own_probabilities, weights_of
 
 WORK = "training"
 """Folder inside a student's folder where unfinished training lies."""
 
+_TURNS = 3  # after which DIMP's weights hardly move
 _STRENGTH = 10.0  # how closely TF-IDF follows the training set; the value behind the known results on IMDb
 
 
@@ -85,7 +87,7 @@ def _fit(
     told: Told,
 ) -> Predictor:
     if student == "tfidf":
-        return _fit_tfidf(examples, kind)
+        return _fit_tfidf(examples, kind, settings, real)
     if kind == "text":
         from upcycle.training.sft import fit_text
 
@@ -142,7 +144,7 @@ def _finished(folder: Path, digest: str) -> Predictor | None:
     return None
 
 
-def _fit_tfidf(examples: Sequence[Example], kind: str) -> Predictor:
+def _fit_tfidf(examples: Sequence[Example], kind: str, settings: Training, real: Sequence[Example]) -> Predictor:
     from upcycle.training import tfidf
 
     if kind != "label":
@@ -150,4 +152,16 @@ def _fit_tfidf(examples: Sequence[Example], kind: str) -> Predictor:
             f"tfidf learns labels, and these outputs are {'spans' if kind == 'span' else 'texts'};"
             " name another student, or training.kind: label if they are labels after all"
         )
-    return tfidf.fit([one.input for one in examples], [one.output for one in examples], strength=_STRENGTH)
+    inputs, outputs = [one.input for one in examples], [one.output for one in examples]
+    weights = weights_of([one.weight for one in examples], settings)
+    if settings.weights != "dimp":
+        return tfidf.fit(inputs, outputs, strength=_STRENGTH, weights=weights)
+    check_real(real)
+    checker = tfidf.fit([one.input for one in real], [one.output for one in real], strength=_STRENGTH)
+    likely = own_probabilities(checker, inputs, outputs)
+    # The weights are the real data's probabilities over the student's own, which change as it learns.
+    for _ in range(_TURNS):
+        student = tfidf.fit(inputs, outputs, strength=_STRENGTH, weights=weights)
+        own = own_probabilities(student, inputs, outputs)
+        weights = [dimp_weight(*both) for both in zip(likely, own, strict=True)]
+    return tfidf.fit(inputs, outputs, strength=_STRENGTH, weights=weights)

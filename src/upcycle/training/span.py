@@ -20,10 +20,11 @@ from upcycle.records import Example
 from upcycle.training.bases import base_folder, need_torch, quiet
 from upcycle.training.causal import TEMPERATURE, batches, context_of, open_tokenizer
 from upcycle.training.classifier import longest_of
-from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder, weights_of
+from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
 from upcycle.training.kinds import context_and_question
 from upcycle.training.predictor import Progress, Told
 from upcycle.training.saved import facts_of, write_facts
+from upcycle.training.weights import weights_of
 
 _BATCH_TOKENS = 8192
 _BEST = 20  # starts and ends that are combined, and spans that are drawn from

@@ -144,7 +144,13 @@ class TextClassifier:
 
 
 def fit(
-    texts: Sequence[str], labels: Sequence[str], *, longest: int = 2, least: int = 1, strength: float = 1.0
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    longest: int = 2,
+    least: int = 1,
+    strength: float = 1.0,
+    weights: Sequence[float] | None = None,
 ) -> TextClassifier:
     """Train on texts and labels.
 
@@ -152,6 +158,7 @@ def fit(
         longest: words in the longest n-gram, 1 or 2.
         least: texts an n-gram must occur in.
         strength: how closely the training set is followed (the inverse of the L2 penalty, scikit-learn's C).
+        weights: how much each text counts, 1 on average; None for all alike.
 
     Raises:
         ValueError: no texts, or not one label a text.
@@ -159,17 +166,25 @@ def fit(
     if not texts or len(texts) != len(labels):
         raise ValueError(f"{len(texts)} texts and {len(labels)} labels; give one label a text, and at least one")
     vocabulary, rows = Vocabulary.of(texts, longest=longest, least=least)
-    return fit_rows(rows, labels, strength=strength, features=vocabulary)
+    return fit_rows(rows, labels, strength=strength, features=vocabulary, weights=weights)
 
 
-def fit_rows(rows: Rows, labels: Sequence[str], *, features: Vocabulary, strength: float = 1.0) -> TextClassifier:
+def fit_rows(
+    rows: Rows,
+    labels: Sequence[str],
+    *,
+    features: Vocabulary,
+    strength: float = 1.0,
+    weights: Sequence[float] | None = None,
+) -> TextClassifier:
     """Train on rows that are features already."""
     import numpy as np
 
     names = tuple(sorted(set(labels)))
     index = {name: number for number, name in enumerate(names)}
     wanted = np.array([index[label] for label in labels])
-    slopes, offsets = _logistic(rows, wanted, len(names), strength)
+    each = np.ones(len(wanted)) if weights is None else np.asarray(weights, dtype=np.float64)
+    slopes, offsets = _logistic(rows, wanted, len(names), strength, each)
     return TextClassifier(names, features, slopes, offsets)
 
 
@@ -257,7 +272,7 @@ def _probabilities(rows: Rows, slopes: Floats, offsets: Floats) -> Floats:
     return values / values.sum(axis=1, keepdims=True)
 
 
-def _logistic(rows: Rows, wanted: Numbers, labels: int, strength: float) -> tuple[Floats, Floats]:
+def _logistic(rows: Rows, wanted: Numbers, labels: int, strength: float, each: Floats) -> tuple[Floats, Floats]:
     """Slopes and offsets that minimise the log loss of the texts plus the squared slopes / (2 strength texts)."""
     import numpy as np
 
@@ -266,14 +281,14 @@ def _logistic(rows: Rows, wanted: Numbers, labels: int, strength: float) -> tupl
         return np.zeros((1, columns)), np.zeros(1)
     if labels == 2:
         # One vector tells two labels apart: half the work, and a penalty that means what scikit-learn's does.
-        weights = minimum(_two(rows, wanted, strength), np.zeros(columns + 1), _GOOD_ENOUGH)[None]
+        weights = minimum(_two(rows, wanted, strength, each), np.zeros(columns + 1), _GOOD_ENOUGH)[None]
         return np.concatenate([-weights[:, :-1], weights[:, :-1]]) / 2, np.array([-weights[0, -1], weights[0, -1]]) / 2
-    weights = minimum(_several(rows, wanted, labels, strength), np.zeros(labels * (columns + 1)), _GOOD_ENOUGH)
+    weights = minimum(_several(rows, wanted, labels, strength, each), np.zeros(labels * (columns + 1)), _GOOD_ENOUGH)
     weights = weights.reshape(labels, columns + 1)
     return weights[:, :-1], weights[:, -1]
 
 
-def _two(rows: Rows, wanted: Numbers, strength: float) -> Loss:
+def _two(rows: Rows, wanted: Numbers, strength: float, each: Floats) -> Loss:
     """Value and slope of the loss of one vector: columns, then the offset; positive speaks for the second label."""
     import numpy as np
 
@@ -283,15 +298,15 @@ def _two(rows: Rows, wanted: Numbers, strength: float) -> Loss:
     def loss(weights: Floats) -> tuple[float, Floats]:
         slopes = weights[:-1]
         said = rows.times(slopes) + weights[-1]
-        wrong = (0.5 * (1 + np.tanh(said / 2)) - wanted) / number
+        wrong = each * (0.5 * (1 + np.tanh(said / 2)) - wanted) / number
         slope = np.append(rows.transposed_times(wrong) + penalty * slopes, wrong.sum())
-        value = float((np.logaddexp(0, said) - wanted * said).mean())
+        value = float((each * (np.logaddexp(0, said) - wanted * said)).mean())
         return value + penalty / 2 * dot(slopes, slopes), slope
 
     return loss
 
 
-def _several(rows: Rows, wanted: Numbers, labels: int, strength: float) -> Loss:
+def _several(rows: Rows, wanted: Numbers, labels: int, strength: float, each: Floats) -> Loss:
     """The same of one vector a label, one after the other."""
     import numpy as np
 
@@ -304,8 +319,8 @@ def _several(rows: Rows, wanted: Numbers, labels: int, strength: float) -> Loss:
         weights = flat.reshape(labels, columns + 1)
         slopes, offsets = weights[:, :-1], weights[:, -1]
         chances = _probabilities(rows, slopes, offsets)
-        value = -np.log(np.maximum(chances[np.arange(number), wanted], 1e-300)).mean()
-        wrong = (chances - hits) / number
+        value = -(each * np.log(np.maximum(chances[np.arange(number), wanted], 1e-300))).mean()
+        wrong = each[:, None] * (chances - hits) / number
         slope = np.empty_like(weights)
         for label in range(labels):
             slope[label, :-1] = rows.transposed_times(wrong[:, label]) + penalty * slopes[label]
