@@ -20,6 +20,7 @@ from upcycle.records import Example
 from upcycle.training.kinds import kind_of
 from upcycle.training.predictor import Predictor, Progress, Told, silent
 from upcycle.training.saved import facts_of, load, write_facts
+from upcycle.training.seen import write_seen
 from upcycle.training.weights import check_real, dimp_weight, own_probabilities, weights_of
 
 WORK = "training"
@@ -70,6 +71,7 @@ def fit(
         (work / "digest").write_text(digest, encoding="utf-8")
     predictor = _fit(kind, student, examples, settings, validation, real, work, seed, told)
     predictor.save(folder)
+    write_seen(folder, examples)
     write_facts(folder, {**facts_of(folder), "digest": digest, "seed": seed, "task": kind})
     shutil.rmtree(work, ignore_errors=True)
     return predictor
