@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from upcycle.config import S3, BuildConfig
+from upcycle.config import S3, BuildConfig, Source2Synth
 from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for
 from upcycle.curation.contamination import contamination_check, tiers_in_words
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
@@ -21,7 +21,8 @@ from upcycle.methods.generate import generate
 from upcycle.methods.mix import Start, mix
 from upcycle.methods.s3 import gold_parts, s3
 from upcycle.methods.source2synth import open_application, source2synth
-from upcycle.methods.source2synth.intermediate import Train
+from upcycle.methods.source2synth.comparison import against_random, pool_of
+from upcycle.methods.source2synth.intermediate import Train, hearing, in_thread
 from upcycle.records import Dropped, Example
 from upcycle.report.card import write_card
 from upcycle.report.croissant import write_croissant
@@ -54,6 +55,8 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
     if isinstance(stopped, ProviderError) and not run.journal.counts(STAGE) and not run.journal.answered():
         # A wrong key, an unknown model or an address where nobody answers: nothing began, so nothing is to be written.
         raise ConfigError(str(stopped)) from stopped
+    if config.methods.source2synth is not None and config.methods.source2synth.compare and stopped is None:
+        run.notes.append(await beside_random(task, config, config.methods.source2synth, run))
     run.tell("write", "writing")
     written = write(run, split=config.split, seed=config.seed)
     report = summarise(task, config, run, written, stopped)
@@ -194,6 +197,32 @@ def student(config: BuildConfig, name: str | None) -> Train:
         return fit(examples, settings, folder=folder, seed=config.seed, told=told)
 
     return train
+
+
+async def beside_random(task: Task, config: BuildConfig, settings: Source2Synth, run: Run) -> str:
+    """Train on what the filter kept and on as many at random, and say how both score on the task's gold."""
+    from upcycle.evaluation.evaluate import evaluate
+    from upcycle.evaluation.gold import gold_items
+
+    train = student(config, None)
+    gold = gold_items([item.model_dump() for item in task.gold])
+    pool = pool_of(run, settings)
+
+    def work(stopped: Callable[[], bool]) -> str:
+        try:
+            return against_random(
+                pool,
+                gold,
+                fit=lambda lessons, folder: train(lessons, folder=folder, told=hearing(run, stopped)),
+                evaluate=lambda predictor, items: evaluate(predictor, items, task.metric or "auto", seed=config.seed),
+                folder=run.path / "source2synth" / "compared",
+                seed=config.seed,
+            ).line()
+        except ConfigError as error:
+            return f"not compared with random: {error}"
+
+    run.tell("source2synth", "comparing")
+    return await in_thread(work)
 
 
 async def keep(produced: AsyncGenerator[Example | Dropped, None], wanted: int, run: Run) -> None:

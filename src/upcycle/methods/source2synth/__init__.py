@@ -19,6 +19,7 @@ from upcycle.curation.check import Check
 from upcycle.errors import ConfigError, RowKind, SourceError
 from upcycle.llm.roles import Roles
 from upcycle.methods.source2synth.application import METHOD, Application, Grounded, Unit
+from upcycle.methods.source2synth.comparison import POOL
 from upcycle.methods.source2synth.filter import Tried, filtered
 from upcycle.methods.source2synth.imputation import imputed
 from upcycle.methods.source2synth.intermediate import Intermediate, Served, Train, trained
@@ -33,8 +34,6 @@ from upcycle.yamlfile import dump_yaml
 __all__ = ["open_application", "source2synth"]
 
 FACTS_FILE = "plans/source2synth.curation.yaml"
-POOL = "source2synth slice 1"
-"""Stage of the journal that remembers every example of slice 1 the filter judged, kept or not."""
 
 _CHUNK = 16  # examples the intermediate model is asked about together; fixed, so that what it draws never changes
 _FEWEST = 8  # examples a student can be trained on at all

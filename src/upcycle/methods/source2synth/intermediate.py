@@ -83,7 +83,7 @@ class Trained:
         new = {name: prompt for name, prompt in zip(names, prompts, strict=True) if name not in self._known}
         if new:
             texts = list(new.values())
-            said = await _in_thread(lambda _: self._predictor.predict(texts, samples=samples))
+            said = await in_thread(lambda _: self._predictor.predict(texts, samples=samples))
             for name, found in zip(new, said, strict=True):
                 self._known[name] = tuple(found)
                 self._run.journal.row(_SAID, name, state="done", kind="ok", value=found)
@@ -93,7 +93,7 @@ class Trained:
     async def likelihood(self, text: str) -> float | None:
         if not self.writes:
             return None
-        found = await _in_thread(lambda _: self._predictor.score([_OPENING], [[f" {text}"]]))
+        found = await in_thread(lambda _: self._predictor.score([_OPENING], [[f" {text}"]]))
         return found[0][0] if math.isfinite(found[0][0]) else None
 
 
@@ -161,14 +161,9 @@ async def trained(lessons: Lessons, train: Train, run: Run, *, temperature: floa
     run.tell(METHOD, "training the intermediate model", examples=len(examples), folder=str(folder))
 
     def work(stopped: Callable[[], bool]) -> Predictor:
-        def told(progress: Progress) -> None:
-            if stopped():
-                raise _Stopped
-            run.tell(METHOD, "training", keep=False, step=progress.step, steps=progress.steps, loss=progress.loss)
+        return train(examples, folder=folder, told=hearing(run, stopped))
 
-        return train(examples, folder=folder, told=told)
-
-    predictor = await _in_thread(work)
+    predictor = await in_thread(work)
     if isinstance(predictor, _Warm):
         predictor.temperature = max(temperature, _COLDEST)
     name = f"a student trained on {len(lessons.questions)} examples of slice 0"
@@ -182,11 +177,25 @@ class _Warm(Protocol):
     temperature: float
 
 
+def hearing(run: Run, stopped: Callable[[], bool]) -> Told:
+    """Tells the run how training goes, and ends it at its next step where it is to stop."""
+
+    def told(progress: Progress) -> None:
+        if stopped():
+            raise _Stopped
+        if progress.steps:
+            run.tell("train", "progress", keep=False, kept=progress.step, wanted=progress.steps,
+                     loss=progress.loss, seconds_left=progress.seconds_left)  # fmt: skip
+
+    return told
+
+
 class _Stopped(BaseException):
     """Ends a training thread whose build was interrupted; seen by nobody else."""
 
 
-async def _in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
+async def in_thread(work: Callable[[Callable[[], bool]], T]) -> T:
+    """Do what computes for long; `work` is told by a function whether it is to stop."""
     # A cancelled build must not wait for hours of training: the thread is told to end at its next step.
     stop: list[bool] = []
 

@@ -27,10 +27,15 @@ def asked(grounded: Grounded, settings: Source2Synth) -> str:
 
 def taught(grounded: Grounded, settings: Source2Synth) -> str:
     """What a model is to say to it."""
+    return taught_of(grounded.answer, grounded.rationale, settings)
+
+
+def taught_of(answer: str, rationale: str | None, settings: Source2Synth) -> str:
+    """What a model is to say, of an answer and the chain before it."""
     if settings.teach == "answer":
-        return grounded.answer
-    chain = f"{grounded.rationale}\n" if grounded.rationale else ""
-    return f"{chain}{ANSWER_MARK} {grounded.answer}"
+        return answer
+    chain = f"{rationale}\n" if rationale else ""
+    return f"{chain}{ANSWER_MARK} {answer}"
 
 
 def example_of(grounded: Grounded, settings: Source2Synth, *, slice_: int) -> Example:

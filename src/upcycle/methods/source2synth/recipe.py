@@ -87,11 +87,15 @@ def open_recipe(path: Path, sources: Sequence[str], settings: Source2Synth) -> R
             " path of a recipe"
         )
     recipe = load_yaml(path, Recipe)
-    topic = _prompt(path, "topic", settings.topic_prompt or recipe.topic, _TOPIC_VALUES)
-    construction = _prompt(
-        path, "construction", settings.construction_prompt or recipe.construction, {*_TOPIC_VALUES, "topic"}
-    )
+    topic = _prompt(path, "topic", _given(settings.topic_prompt, recipe.topic), _TOPIC_VALUES)
+    given = _given(settings.construction_prompt, recipe.construction)
+    construction = _prompt(path, "construction", given, {*_TOPIC_VALUES, "topic"})
     return RecipeApplication(recipe, topic, construction, _ground(recipe.ground, sources), _executor(recipe.executor))
+
+
+def _given(other: str | None, own: str) -> str:
+    # What the settings name lies where they say, what the recipe names lies beside it.
+    return own if other is None else str(Path(other).absolute())
 
 
 def _prompt(path: Path, key: str, given: str, known: set[str]) -> str:
