@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from upcycle.api import build, curate, describe, plan, search
+    from upcycle.api import build, curate, describe, plan, search, train
     from upcycle.budget import Budget
     from upcycle.contract import Contract
     from upcycle.errors import UpcycleError
@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "describe": "api",
+    "train": "api",
     "curate": "api",
     "plan": "api",
     "search": "api",
@@ -81,6 +82,7 @@ __all__ = [
     "retry",
     "search",
     "status",
+    "train",
     "why",
 ]
 

@@ -17,6 +17,7 @@ from upcycle.task import Demonstration, Task, make_task, read_demonstrations
 
 if TYPE_CHECKING:
     from upcycle.analysis.comparison import Comparison
+    from upcycle.fitting import TrainReport
     from upcycle.plan_report import PlanReport
     from upcycle.report.curated import CuratedReport
     from upcycle.report.summary import Report
@@ -249,6 +250,38 @@ async def curate(
     return await curate_dataset(
         dataset, out=out, check=check, task=about, demonstrations=shown, gold=gold, columns=columns, model=model,
         listener=listener, settings=settings,
+    )  # fmt: skip
+
+
+async def train(
+    dataset: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    gold: str | os.PathLike[str] | None = None,
+    real: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    seed: int | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> TrainReport:
+    """Train a student on a dataset's training split; calling it again on the same folder goes on where it stopped.
+
+    Args:
+        dataset: a run, a folder of one dataset, or a file; `PATH:SPLIT` takes one split.
+        out: folder of the student; `model` inside a run, else `runs/<name>-model`, where not given.
+        gold: evaluation items in anything that can be read as such; examples that repeat one are left out.
+        real: real examples, from which the DIMP weights are learned.
+        columns: which column is the input (several joined by "+"), the output and the choices.
+        seed: of everything random; the run's where it has one.
+        settings: keys of the task file's `training`: student, kind, epochs, grid, batch, ...
+
+    Raises:
+        UpcycleError: in one sentence; see `upcycle.errors`.
+    """
+    from upcycle.fitting import train_dataset
+
+    return train_dataset(
+        dataset, out=out, gold=gold, real=real, columns=columns, seed=seed, listener=listener, **settings
     )  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from upcycle.errors import UpcycleError
 
 VERBS = (
     *("init", "build", "search", "plan", "status", "report", "describe"),
-    *("curate", "why", "retry", "export", "push", "models", "doctor"),
+    *("train", "curate", "why", "retry", "export", "push", "models", "doctor"),
 )
 
-_GO_ON = ("build", "plan")
+_GO_ON = ("build", "plan", "train")
 """Verbs that keep what they did whatever they were asked; the others keep the calls to a model, where they make any."""
 
 

@@ -78,8 +78,10 @@ def _bar() -> Iterator[Listener]:
         def listener(event: Event) -> None:
             if event.kind == "progress":
                 if not rows:
-                    rows.append(progress.add_task("examples", total=event.data["wanted"], cost=""))
-                progress.update(rows[0], completed=event.data["kept"], cost=_cost(event.data).removeprefix(", "))
+                    what = "steps" if event.stage == "train" else "examples"
+                    rows.append(progress.add_task(what, total=event.data["wanted"], cost=""))
+                progress.update(rows[0], total=event.data["wanted"], completed=event.data["kept"],
+                                cost=_cost(event.data).removeprefix(", "))  # fmt: skip
             elif (text := sentence(event)) is not None:
                 progress.console.print(text, highlight=False, markup=False)
 
@@ -95,6 +97,16 @@ def _counts(data: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {data[name]:,}" for name in names)
 
 
+def _so_far(event: Event) -> str:
+    """How far a stage is; training also says how well it goes and how long it takes."""
+    data = event.data
+    if event.stage != "train":
+        return f"{data['kept']:,} of {data['wanted']:,} examples{_cost(data)}"
+    loss = "" if data["loss"] is None else f", loss {data['loss']:.3f}"
+    left = "" if data["seconds_left"] is None else f", about {data['seconds_left'] / 60:.0f} min left"
+    return f"step {data['kept']:,} of {data['wanted']:,}{loss}{left}"
+
+
 def _cost(data: Mapping[str, Any]) -> str:
     """What was spent so far, where anything was."""
     if not data.get("tokens"):
@@ -108,10 +120,13 @@ _PLAIN = {
     ("sources", "source skipped"): "sources    left out {source}: {reason}",
     ("plan", "plan edited"): "plan       {source}: used as edited",
     ("curation", "read"): "read       {count:,} examples of {name}: {read_as}",
+    ("train", "read"): "read       {count:,} examples of {name}: {read_as}",
+    ("train", "told"): "train      {text}",
     ("transform", "source opened"): "transform  {source}",
     ("generate", "grid drawn"): "generate   {text}",
     ("generate", "topics from words"): "generate   topics are words of the task; the planner named none: {why}",
     ("source2synth", "training the intermediate model"): "slice 0    {examples:,} examples; training on them",
+    ("source2synth", "comparing"): "source2synth  training on what the filter kept, and on as many at random",
     ("source2synth", "curated"): "slice 1    {text}",
     ("s3", "first set"): "first set  {rows:,} examples, by {by}",
     ("s3", "no reasons"): "           no reasons for {label}: {why}",
@@ -158,7 +173,7 @@ def sentence(event: Event) -> str | None:
                 f"{one['name']:36} {one['rows']:>6,} rows {one['score']:6.1%}  {one['words']}" for one in data["table"]
             ]
             return "test       " + "\n           ".join(lines)
-        case "transform", "progress":
-            return f"           {data['kept']:,} of {data['wanted']:,} examples{_cost(data)}"
+        case "train" | "transform", "progress":
+            return f"           {_so_far(event)}"
         case _:
             return None
