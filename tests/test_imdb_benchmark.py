@@ -22,6 +22,11 @@ def test_gold_is_drawn_balanced_and_anew_with_each_draw():
     assert imdb._drawn(labels, 500, 7) == list(range(500))
 
 
+def test_ten_draws_of_a_tenth_take_every_row_once():
+    labels = ["0", "1"] * 250
+    assert sorted(row for draw in range(10) for row in imdb._drawn(labels, 50, draw)) == list(range(500))
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not imdb.DATA.is_dir(), reason="needs s3/imdb of the shared data (UPCYCLE_DATA)")
 @pytest.mark.parametrize("row", [(0, "gold + add_1"), (500, "gold")])
