@@ -100,8 +100,8 @@ def _drawn(labels: Sequence[str], wanted: int, draw: int) -> list[int]:
     Draws that follow each other cut one shuffled order into parts, so that every row is drawn about as often as any
     other: twenty draws of 50 then differ from the mean over all possible draws by less than twenty independent ones.
     """
-    if wanted >= len(labels):
-        return list(range(len(labels)))
+    if not 0 < wanted < len(labels):
+        return list(range(min(wanted, len(labels))))
     kinds = sorted(set(labels))
     shuffled, part = divmod(draw, len(labels) // wanted)
     random = Random(f"gold {shuffled}")
