@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple, Self
 import orjson
 
 from upcycle.errors import ConfigError
-from upcycle.methods.source2synth.sql_worker import TABLE
+from upcycle.methods.source2synth.sql_worker import LONGEST, TABLE
 from upcycle.sources.tables import Cell, Table
 
 __all__ = ["TABLE", "Outcome", "Refused", "Result", "Sql"]
@@ -61,6 +61,7 @@ class Refused(NamedTuple):
 
 
 Outcome = Result | Refused
+_TOO_LONG = Refused("invalid", f"it is longer than {LONGEST:,} characters")
 
 
 class Sql:
@@ -68,7 +69,7 @@ class Sql:
 
     Args:
         workers: processes, started when first needed.
-        seconds: how long one statement may take; 0.1 more is never needed to end it.
+        seconds: how long one statement may take, its end included.
         rows: the most rows a result may have; `size` its most bytes.
         memory_mb: address space of a worker.
         twice: execute on the reversed table too, for `Result.unsettled`.
@@ -101,6 +102,8 @@ class Sql:
     def run(self, table: Table, statements: Sequence[str]) -> list[Outcome]:
         """One outcome for each statement, in their order; the table is `TABLE` in them.
 
+        A statement that is far too long is not even sent.
+
         Raises:
             ConfigError: no worker can be started.
         """
@@ -113,7 +116,9 @@ class Sql:
             worker = next((one for one in self._idle if table.revision in one.tables), self._idle[-1])
             self._idle.remove(worker)
         try:
-            return worker.run(table, statements)
+            short = [statement for statement in statements if len(statement) <= LONGEST]
+            outcomes = iter(worker.run(table, short))
+            return [next(outcomes) if len(statement) <= LONGEST else _TOO_LONG for statement in statements]
         finally:
             with self._free:
                 self._idle.append(worker)
