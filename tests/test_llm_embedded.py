@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from upcycle.llm import weights
 from upcycle.llm.embedded import EmbeddedModel, runtime_installed
 from upcycle.llm.model import Request, Scoring
 from upcycle.llm.schemas import problem
+from whole_runs import UPCYCLE
 
 # Looked up at collection: later fixtures may point the cache elsewhere.
 SMOLLM2 = weights.path("smollm2")
@@ -25,6 +27,7 @@ here = pytest.mark.skipif(
     not (runtime_installed() and SMOLLM2.is_file()),
     reason="needs xllamacpp and the weights: upcycle models fetch smollm2",
 )
+ROOMS = ("kitchen", "bathroom")
 SCHEMA = {"type": "object", "properties": {"label": {"enum": ["yes", "no"]}}, "required": ["label"]}
 
 
@@ -116,3 +119,24 @@ def test_two_model_files_are_two_endpoints(tmp_path: Path) -> None:
     (tmp_path / "b.gguf").write_bytes(b"two")
     a, b = (EmbeddedModel(tmp_path / name, "embedded/x").endpoint for name in ("a.gguf", "b.gguf"))
     assert a != b
+
+
+@here
+@pytest.mark.embedded
+@pytest.mark.slow
+def test_a_build_asks_the_model_in_this_process_but_a_few_times(tmp_path: Path) -> None:
+    lines = [{"text": f"Note {n}: a {('pan', 'towel')[n % 2]} was left.", "room": ROOMS[n % 2]} for n in range(60)]
+    (tmp_path / "notes.jsonl").write_bytes(b"\n".join(map(orjson.dumps, lines)))
+    demos = [("The oven is hot.", "kitchen"), ("The shower drips.", "bathroom"), ("A pot boils over.", "kitchen")]
+    given = b"\n".join(orjson.dumps({"input": text, "output": room}) for text, room in demos)
+    (tmp_path / "demos.jsonl").write_bytes(given)
+    out = tmp_path / "run"
+    flags = ["-e", str(tmp_path / "demos.jsonl"), "--source", str(tmp_path / "notes.jsonl"), "-n", "5"]
+    environ = {**os.environ, "UPCYCLE_CACHE": str(SMOLLM2.parents[2])}
+    asked = [UPCYCLE, "plan", "In which room?", *flags, "--model", "embedded/smollm2"]
+    subprocess.run([*asked, "-o", str(out)], capture_output=True, timeout=300, env=environ)
+    with sqlite3.connect(out / "run.db") as journal:
+        counts = dict(journal.execute("SELECT stage, count(*) FROM calls GROUP BY stage"))
+    assert counts["rerank"] <= 2, "one vote, asked again once where it cannot be read"
+    assert counts["expand"] == 1
+    assert set(counts) == {"rerank", "expand"}, "no drafts where a plan was found"

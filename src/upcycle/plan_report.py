@@ -18,6 +18,7 @@ import orjson
 from upcycle.build import readable
 from upcycle.config import BuildConfig
 from upcycle.errors import ConfigError
+from upcycle.llm.model import in_process
 from upcycle.llm.roles import open_models
 from upcycle.methods.datatune import Chosen, Search, choose
 from upcycle.methods.datatune.transform import STAGE
@@ -167,7 +168,7 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
                 sandbox=sandbox,
                 price=True,
             )
-    alone = models.executor is not None and models.executor.endpoint.startswith("embedded:")
+    alone = in_process(models.executor)
     priced = models.priced or any(one.micro_per_row for one in choice.chosen)
     spent = run.journal.spent()
     return PlanReport(

@@ -111,3 +111,8 @@ class Scoring(Protocol):
     """A model that can also score: log-likelihood of each continuation after the prompt (natural logarithm)."""
 
     async def score(self, prompt: str, continuations: list[str]) -> list[float]: ...
+
+
+def in_process(model: Model | None) -> bool:
+    """Whether this model runs in this process: small, and every token it reads or writes is the user's own time."""
+    return model is not None and model.endpoint.startswith("embedded:")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from upcycle.curation.checks import KEEP, RecordCheck
 from upcycle.errors import RowError
-from upcycle.llm.model import Model
+from upcycle.llm.model import Model, in_process
 from upcycle.methods.datatune.sizing import Sizing
 from upcycle.methods.datatune.worker import Ended, Waiting, Worker
 from upcycle.records import Record
@@ -36,7 +36,7 @@ def most_together(model: Model | None, asked: int | None) -> int:
     """
     if asked is not None:
         return asked
-    return 1 if model is not None and model.endpoint.startswith("embedded:") else _MOST
+    return 1 if in_process(model) else _MOST
 
 
 class Load(NamedTuple):

@@ -20,6 +20,7 @@ import orjson
 
 from upcycle.config import Datatune
 from upcycle.errors import SourceError
+from upcycle.llm.model import Model, in_process
 from upcycle.llm.roles import Roles
 from upcycle.methods.datatune.batches import most_together
 from upcycle.methods.datatune.compile import compile_source
@@ -76,6 +77,7 @@ async def choose(
         SourceError: no source fits the task.
         StaleRunError: a source or a plan changed after rows were made with it.
     """
+    settings = _affordable(settings, models.planner)
     setting = Setting(
         task, task.instruction, models.executor, sandbox, seed, most_together(models.executor, settings.batch)
     )
@@ -98,6 +100,14 @@ async def choose(
         choice = choice._replace(chosen=[await _priced(one, settings, setting, run) for one in choice.chosen])
     remember(choice, run)
     return choice
+
+
+def _affordable(settings: Datatune, planner: Model | None) -> Datatune:
+    """The same with one vote and one draft where the planner runs in this process, unless others were asked for."""
+    if not in_process(planner):
+        return settings
+    few = {"votes": 1, "drafts": 1}
+    return settings.model_copy(update={k: v for k, v in few.items() if k not in settings.model_fields_set})
 
 
 async def _priced(one: Chosen, settings: Datatune, setting: Setting, run: Run) -> Chosen:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from upcycle.config import Datatune
 from upcycle.errors import ConfigError, RowKind
+from upcycle.llm.model import Model, in_process
 from upcycle.methods.datatune.agreement import agreements
 from upcycle.methods.datatune.doubts import Doubt
 from upcycle.methods.datatune.fields import select_fields
@@ -27,7 +28,6 @@ from upcycle.records import Record
 from upcycle.task import Task
 
 if TYPE_CHECKING:
-    from upcycle.llm.model import Model
     from upcycle.sources.catalog import Hit
 
 _REVISIONS = 2
@@ -66,6 +66,9 @@ async def compile_source(
     """
     pilots = await _searched(hit, records, setting)
     sure = bool(pilots) and (few or max(one.score for one in pilots) >= _SURE)
+    if in_process(planner):
+        # Minutes a draft, and none was ever better than a plan that was found: only where none was.
+        sure = bool(pilots)
     if planner is not None and (pilots or not none) and not sure:
         rivals = await _drafted(hit, records, settings, setting, planner)
         pilots = await _voted(hit, pilots, rivals, records[: settings.pilot_records], setting)
@@ -177,12 +180,15 @@ def _on(one: Pilot, refs: Collection[str]) -> dict[str, Made]:
 async def _voted(
     hit: Hit, searched: list[Pilot], drafted: list[Pilot], tried: Sequence[Record], setting: Setting
 ) -> list[Pilot]:
-    """All pilots with their agreement, and what it cost to have the model execute the plan beside them."""
+    """All pilots with their agreement, and what it cost to have the model execute the plan beside them.
+
+    A model in this process does not vote: it took minutes, and executed no plan better than code did.
+    """
     pilots = [*searched, *drafted]
     refs = [record.ref for record in tried]
     voters = [_on(one, refs) for one in pilots]
     best = max(drafted, key=lambda one: one.score)
-    if len(pilots) > 1 or not best.plan.needs_model:
+    if not in_process(setting.model) and (len(pilots) > 1 or not best.plan.needs_model):
         voters.append(await executed(hit, best.plan, tried[:_VOTING], setting))
     scores = agreements(voters, setting.task.contract.kind)
     return [one._replace(agreement=score) for one, score in zip(pilots, scores, strict=False)]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from upcycle.contract import Contract, Kind, listed_options
 from upcycle.errors import ConfigError, RowError
-from upcycle.llm.model import Model, Request
+from upcycle.llm.model import Model, Request, in_process
 from upcycle.llm.replies import ask
 from upcycle.methods.datatune.plans.plan import Plan
 from upcycle.methods.datatune.plans.steps import Llm, OptionsFrom, ShuffleOptions, Step
@@ -84,8 +84,9 @@ async def plan(
         schema=_SCHEMA,
         sample=draft,
     )
+    tries = 1 if in_process(model) else 3  # a small one fails as it failed before, and each try takes it minutes
     try:
-        return _read((await ask(model, request, check=check, tries=3)).value, card.id)
+        return _read((await ask(model, request, check=check, tries=tries)).value, card.id)
     except RowError:
         return None
 

@@ -28,12 +28,7 @@ _FIRST = 3
 _PROMPT_CHARS = 8_000
 _DATASET_CHARS = 1_500
 _DEMONSTRATION_CHARS = (300, 150)
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"ranking": {"type": "array", "items": {"type": "string"}}, "none": {"type": "boolean"}},
-    "required": ["ranking", "none"],
-    "additionalProperties": False,
-}
+_LONGEST_ID = 40
 
 
 class Ranking(NamedTuple):
@@ -58,9 +53,10 @@ async def rerank(task: Task, hits: Sequence[Hit], model: Model, *, votes: int = 
     names = {f"d{n}": hit for n, hit in enumerate(hits, 1)}
     prompt = _prompt(task, names)
     majority = votes // 2 + 1
-    replies = await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(majority)))
+    schema = _schema(len(names))
+    replies = await asyncio.gather(*(_vote(prompt, schema, model, sample) for sample in range(majority)))
     if not _agree(replies, names):
-        replies += await asyncio.gather(*(_vote(prompt, model, sample) for sample in range(majority, votes)))
+        replies += await asyncio.gather(*(_vote(prompt, schema, model, sample) for sample in range(majority, votes)))
     scores: dict[str, float] = dict.fromkeys(names, 0.0)
     named: Counter[str] = Counter()
     nones = valid = invalid = 0
@@ -93,13 +89,28 @@ def _agree(replies: Sequence[dict[str, Any] | None], names: Collection[str]) -> 
     return all(best <= set(ranking[:_FIRST]) for ranking in rankings)
 
 
-async def _vote(prompt: str, model: Model, sample: int) -> dict[str, Any] | None:
+def _schema(candidates: int) -> dict[str, Any]:
+    """A ranking and "none"; a small model that is held to a schema lists for ever where nothing bounds the list."""
+    ranking = {
+        "type": "array",
+        "items": {"type": "string", "maxLength": _LONGEST_ID},
+        "maxItems": 2 * candidates,  # ids it makes up are read, and counted
+    }
+    return {
+        "type": "object",
+        "properties": {"ranking": ranking, "none": {"type": "boolean"}},
+        "required": ["ranking", "none"],
+        "additionalProperties": False,
+    }
+
+
+async def _vote(prompt: str, schema: dict[str, Any], model: Model, sample: int) -> dict[str, Any] | None:
     request = Request(
         ({"role": "user", "content": prompt},),
         stage="rerank",
         max_tokens=300,
         temperature=VOTE_TEMPERATURE,
-        schema=_SCHEMA,
+        schema=schema,
         sample=sample,
     )
     try:
