@@ -6,10 +6,12 @@ student from the kind, unless the settings name them; heavy libraries are import
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -26,6 +28,8 @@ from upcycle.training.weights import check_real, dimp_weight, own_probabilities,
 WORK = "training"
 """Folder inside a student's folder where unfinished training lies."""
 
+_DIGEST = "digest"
+_LOCK = ".training"
 _TURNS = 3  # after which DIMP's weights hardly move
 _STRENGTH = 10.0  # how closely TF-IDF follows the training set; the value behind the known results on IMDb
 
@@ -62,19 +66,20 @@ def fit(
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="upcycle-train-") as work:
             return _fit(kind, student, examples, settings, validation, real, Path(work), seed, told)
-    if (done := _finished(folder, digest)) is not None:
-        told(Progress(text=f"{folder} holds this very student already; nothing was trained"))
-        return done
-    work = folder / WORK
-    with boundary(str(folder)):
-        work.mkdir(parents=True, exist_ok=True)
-        (work / "digest").write_text(digest, encoding="utf-8")
-    predictor = _fit(kind, student, examples, settings, validation, real, work, seed, told)
-    predictor.save(folder)
-    write_seen(folder, examples)
-    write_facts(folder, {**facts_of(folder), "digest": digest, "seed": seed, "task": kind})
-    shutil.rmtree(work, ignore_errors=True)
-    return predictor
+    with _held(folder):
+        if (done := _finished(folder, digest)) is not None:
+            told(Progress(text=f"{folder} holds this very student already; nothing was trained"))
+            return done
+        work = folder / WORK
+        with boundary(str(folder)):
+            work.mkdir(exist_ok=True)
+            (work / _DIGEST).write_text(digest, encoding="utf-8")
+        predictor = _fit(kind, student, examples, settings, validation, real, work, seed, told)
+        predictor.save(folder)
+        write_seen(folder, examples)
+        write_facts(folder, {**facts_of(folder), "digest": digest, "seed": seed, "task": kind})
+        shutil.rmtree(work, ignore_errors=True)
+        return predictor
 
 
 def _fit(
@@ -122,7 +127,7 @@ def digest_of(settings: Training, seed: int, *parts: Sequence[Example]) -> str:
     for part in parts:
         digest.update(b"\x1e")
         for one in part:
-            digest.update(orjson.dumps([one.input, one.output, one.choices, one.weight]))
+            digest.update(repr((one.input, one.output, one.choices, one.weight)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
 
 
@@ -131,19 +136,48 @@ def _finished(folder: Path, digest: str) -> Predictor | None:
 
     Raises:
         StaleRunError: another student is there, or training of another began there.
+        ConfigError: something else is there.
     """
     found = facts_of(folder).get("digest")
     if found == digest:
         return load(folder)
-    try:
-        begun = (folder / WORK / "digest").read_text(encoding="utf-8").strip()
-    except OSError:
-        begun = ""
-    if found is not None or begun not in ("", digest):
+    work = folder / WORK
+    if found is None and not work.is_dir() and any(path.name != _LOCK for path in folder.iterdir()):
+        raise ConfigError(f"{folder} holds other files; give a folder of its own for the student")
+    begun = any(work.glob("**/trainer_state.json")) or any(work.glob("**/leg.json"))
+    if found is not None or (begun and (work / _DIGEST).read_text(encoding="utf-8") != digest):
         raise StaleRunError(
             f"{folder} holds a student of other examples or settings; nothing was overwritten: give another folder"
         )
     return None
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other processes from training into the same folder; one that was made for nothing is taken away again.
+
+    Raises:
+        StaleRunError: another process is at it.
+        ConfigError: the path cannot be a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise ConfigError(f"{folder} cannot be made a folder ({error.strerror}); give another place") from None
+    with boundary(str(folder)), (folder / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StaleRunError(f"another process is training into {folder}; wait for it, or give another") from None
+        try:
+            yield
+        finally:
+            (folder / _LOCK).unlink(missing_ok=True)
+            work = folder / WORK
+            if work.is_dir() and not any(path.is_file() and path.name != _DIGEST for path in work.glob("**/*")):
+                shutil.rmtree(work, ignore_errors=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def _fit_tfidf(examples: Sequence[Example], kind: str, settings: Training, real: Sequence[Example]) -> Predictor:
