@@ -9,30 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from random import Random
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
-from upcycle.contract import is_number, without_options
 from upcycle.errors import ConfigError
 from upcycle.evaluation import metrics
+from upcycle.evaluation.asked import Asked, Shown, asked_of, counted, labels_of
+from upcycle.evaluation.estimates import MAIN, measures_of, scores_of
 from upcycle.evaluation.gold import GoldItem, PromptForm
-from upcycle.evaluation.intervals import bootstrap_of, mean_interval
-from upcycle.evaluation.scores import Estimate, Prediction, Scores
+from upcycle.evaluation.scores import Prediction, Scores
 from upcycle.training.predictor import Predictor
-
-METRICS = ("accuracy", "exact_match", "soft_exact_match", "multiple_choice_grade", "squad")
-_FEW = 100
-
-
-class Shown(Protocol):
-    """Anything that can be a demonstration: a gold item, an example, a task's demonstration."""
-
-    @property
-    def input(self) -> str: ...
-
-    @property
-    def output(self) -> str: ...
 
 
 def evaluate(
@@ -58,106 +43,24 @@ def evaluate(
     Raises:
         ConfigError: no items, an unknown metric, too few demonstrations, or one that is also an item.
     """
-    if shots and getattr(predictor, "labels", None):
-        raise ConfigError("a classifier reads its input and no demonstrations; leave --shots out")
-    metric = metric_of(gold, metric)
-    gold, unanswerable = _answerable(gold, metric)
-    shown, gold = demonstrations_of(gold, shots, demonstrations, seed)
-    if not gold:
-        raise ConfigError("there is no gold item to score; give at least one beside the demonstrations")
+    labels = getattr(predictor, "labels", None)
+    if shots and labels:
+        raise ConfigError("a classifier reads its input and no demonstrations; leave the shots out")
+    asked = asked_of(gold, metric, shots=shots, demonstrations=demonstrations, seed=seed)
     form = form or PromptForm()
     # A model that only continues text needs what stands between input and output; the others put it there themselves.
-    frame = form.asked if getattr(predictor, "continues", False) else form.shown
-    pairs = [(one.input, one.output) for one in shown]
-    inputs = [frame(item.input, pairs) for item in gold]
-    if metric == "multiple_choice_grade":
-        predictions = _choose(predictor, gold, inputs)
+    continues = getattr(predictor, "continues", False)
+    frame = form.asked if continues else form.shown
+    inputs = [frame(item.input, asked.shown) for item in asked.items]
+    if asked.metric == "multiple_choice_grade":
+        predictions = _choose(predictor, asked.items, inputs)
+    elif continues and (options := labels_of(asked)):
+        predictions = _choose_label(predictor, asked, inputs, options)
     else:
-        predictions = _say(predictor, gold, inputs, metric)
-    warnings = [*unanswerable, *warnings_of(predictor, gold, metric), *_told(predictions, metric)]
-    return scores_of(gold, predictions, metric, seed=seed, warnings=warnings)
-
-
-def metric_of(gold: Sequence[GoldItem], metric: str = "auto") -> str:
-    """The metric that is meant.
-
-    Raises:
-        ConfigError: there is none of this name, or it needs options and there are none.
-    """
-    if metric == "auto":
-        if gold and all(item.choices for item in gold):
-            return "multiple_choice_grade"
-        return "accuracy" if _are_labels([item.output for item in gold]) else "exact_match"
-    if metric not in METRICS:
-        raise ConfigError(f"{metric!r} is not a metric; one of {', '.join(METRICS)}")
-    if metric == "multiple_choice_grade" and (without := sum(not item.choices for item in gold)):
-        raise ConfigError(
-            f"{without} of {len(gold)} gold items have no choices, so multiple_choice_grade cannot be read;"
-            " give them `choices`, or another metric"
-        )
-    return metric
-
-
-def _are_labels(outputs: Sequence[str]) -> bool:
-    """Few, short and repeating: what a classifier says."""
-    kinds = set(outputs)
-    if len(kinds) > 100 or len(outputs) < 5 * len(kinds) or (len(kinds) > 10 and all(map(is_number, kinds))):
-        return False
-    return all(len(one) <= 60 and len(one.split()) <= 6 for one in kinds)
-
-
-def demonstrations_of(
-    gold: Sequence[GoldItem], shots: int, given: Sequence[Shown], seed: int
-) -> tuple[list[Shown], Sequence[GoldItem]]:
-    """What is shown before each item, and the items that are scored beside it.
-
-    Raises:
-        ConfigError: fewer than `shots` there, or one of those given is itself an item.
-    """
-    if shots <= 0:
-        return [], gold
-    if given:
-        if len(given) < shots:
-            raise ConfigError(f"{shots} demonstrations are to be shown and {len(given)} are given; give more of them")
-        chosen = list(given[:shots])
-        items = {_question(item) for item in gold}
-        for number, one in enumerate(chosen, 1):
-            if _question(one) in items:
-                raise ConfigError(
-                    f"demonstration {number} is itself a gold item, and what is shown cannot be scored; give others"
-                )
-        return chosen, gold
-    if len(gold) <= shots:
-        raise ConfigError(
-            f"{shots} demonstrations cannot be drawn from {len(gold)} gold items with any left to score; give"
-            " demonstrations of their own"
-        )
-    drawn = Random(f"{seed} demonstrations").sample(range(len(gold)), shots)
-    questions = {_question(gold[number]) for number in drawn}
-    left = [item for item in gold if _question(item) not in questions]
-    if not left:
-        raise ConfigError("all gold items ask the same as the demonstrations drawn; give demonstrations of their own")
-    return [gold[number] for number in drawn], left
-
-
-def _question(one: Shown) -> tuple[str, frozenset[str]]:
-    """What an item asks, however its options are ordered."""
-    options = getattr(one, "choices", None)
-    text = one.input if options is None else without_options(one.input)
-    return metrics.plain(text), frozenset(map(metrics.plain, options or ()))
-
-
-def _answerable(gold: Sequence[GoldItem], metric: str) -> tuple[list[GoldItem], list[str]]:
-    """The items that can be right at all, and how many cannot."""
-    if not gold:
-        raise ConfigError("there is no gold item to score; give at least one")
-    if metric != "multiple_choice_grade":
-        return list(gold), []
-    good = [item for item in gold if any(item.worths())]
-    if not good:
-        raise ConfigError("no gold item has its answer among its choices; check the columns of the gold")
-    lost = len(gold) - len(good)
-    return good, [f"{_items(lost)} left out: the answer is not among the choices"] if lost else []
+        predictions = _say(predictor, asked, inputs)
+    cut = getattr(predictor, "cut", 0)
+    warnings = [*asked.warnings, *([_cut(cut)] if cut else []), *unseen_labels(labels, asked)]
+    return scores_of(asked, predictions, seed=seed, warnings=warnings)
 
 
 def _choose(predictor: Predictor, gold: Sequence[GoldItem], inputs: Sequence[str]) -> list[Prediction]:
@@ -191,12 +94,14 @@ def _chosen(item: GoldItem, found: Sequence[float], tokens: Sequence[int] | None
 
 def _matched(predictor: Predictor, gold: Sequence[GoldItem], inputs: Sequence[str]) -> list[Prediction]:
     """Where likelihoods cannot be had: the answer is written, and the option it names is taken."""
-    found: list[Prediction] = []
-    for item, (said, *_) in zip(gold, predictor.predict(inputs), strict=True):
-        place = option_named(said, item.choices or ())
-        right = item.worths()[place] if place is not None else 0.0
-        found.append(Prediction(item.id, said, right, item.answers, None, {"unmatched": float(place is None)}))
-    return found
+    return [matched(item, one[0]) for item, one in zip(gold, predictor.predict(inputs), strict=True)]
+
+
+def matched(item: GoldItem, said: str) -> Prediction:
+    """A written answer to an item with options."""
+    place = option_named(said, item.choices or ())
+    right = item.worths()[place] if place is not None else 0.0
+    return Prediction(item.id, said, right, item.answers, None, {"unmatched": float(place is None)})
 
 
 def option_named(said: str, choices: Sequence[str]) -> int | None:
@@ -210,156 +115,39 @@ def option_named(said: str, choices: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
-def _say(predictor: Predictor, gold: Sequence[GoldItem], inputs: Sequence[str], metric: str) -> list[Prediction]:
-    said = [one[0] for one in predictor.predict(inputs)]
-    return [_said(item, one, metric) for item, one in zip(gold, said, strict=True)]
-
-
-def _said(item: GoldItem, said: str, metric: str) -> Prediction:
-    measures = measures_of(item, said, metric)
-    return Prediction(item.id, said, measures.pop(_MAIN.get(metric, metric)), item.answers, None, measures)
-
-
-_MAIN = {"squad": "exact_match"}
-
-
-def measures_of(item: GoldItem, said: str, metric: str) -> dict[str, float]:
-    """One written answer under a metric and what is told beside it."""
-    if metric == "accuracy":
-        return {"accuracy": metrics.same_label(said, item.answers)}
-    words = float(len(said.split()))
-    if metric == "squad":
-        found = {"exact_match": metrics.squad_exact(said, item.answers)}
-    elif item.listed:
-        found = {
-            "exact_match": metrics.exact_list(said, item.listed),
-            "soft_exact_match": metrics.soft_list(said, item.listed),
-        }
-    else:
-        found = {
-            "exact_match": metrics.exact(said, item.answers),
-            "soft_exact_match": metrics.soft(said, item.answers),
-        }
-    return found | {"f1": metrics.f1(said, item.answers), "words": words}
-
-
-def scores_of(
-    gold: Sequence[GoldItem],
-    predictions: Sequence[Prediction],
-    metric: str,
-    *,
-    seed: int = 0,
-    warnings: Sequence[str] = (),
-) -> Scores:
-    """Estimates with intervals from predictions in the order of their items."""
-    name = _MAIN.get(metric, metric)
-    estimates = {name: _mean([one.right for one in predictions], seed)}
-    others = dict.fromkeys(key for one in predictions for key in one.measures)
-    for key in others:
-        if key not in ("words", "tied", "unmatched"):
-            estimates[key] = _mean([one.measures.get(key, 0.0) for one in predictions], seed)
-    beside: dict[str, float] = {}
-    if metric == "multiple_choice_grade":
-        chance, best = _chance(gold)
-        estimates["normalized_aggregate_score"] = _normalized(estimates[name], chance, best)
-        beside["chance"] = chance
-    if metric == "accuracy":
-        estimates["macro_f1"] = _macro_f1(gold, predictions, seed)
-        beside["majority"] = max(Counter(metrics.plain(item.output) for item in gold).values()) / len(gold)
-    if "words" in others:
-        beside["words"] = sum(one.measures["words"] for one in predictions) / len(predictions)
-        beside["gold_words"] = sum(len(item.output.split()) for item in gold) / len(gold)
-    return Scores(name, estimates, predictions, beside, list(warnings))
-
-
-def _mean(values: Sequence[float], seed: int) -> Estimate:
-    return Estimate(sum(values) / len(values), *mean_interval(values, seed=seed), len(values))
-
-
-def _chance(gold: Sequence[GoldItem]) -> tuple[float, float]:
-    """Mean score of blind choice, item by item, and of the best one."""
-    chances = [item.chance() or 0.0 for item in gold]
-    best = [max(item.worths()) for item in gold]
-    return sum(chances) / len(gold), sum(best) / len(gold)
-
-
-def _normalized(raw: Estimate, chance: float, best: float) -> Estimate:
-    """100 x (raw - chance) / (best - chance) (BIG-bench, arXiv 2206.04615, section 2.1); 100 where both are alike."""
-    room = best - chance
-    if room <= 0:
-        return Estimate(100.0, 100.0, 100.0, raw.items)
-    value, low, high = (100 * (one - chance) / room for one in raw[:3])
-    return Estimate(value, low, high, raw.items)
-
-
-def _macro_f1(gold: Sequence[GoldItem], predictions: Sequence[Prediction], seed: int) -> Estimate:
-    import numpy as np
-
-    right = [metrics.plain(item.output) for item in gold]
-    said = [
-        wanted if one.right == 1 else metrics.plain(one.said) for one, wanted in zip(predictions, right, strict=True)
-    ]
-    labels = {label: number for number, label in enumerate(dict.fromkeys(right))}
-    wanted_at = np.array([labels[label] for label in right])
-    said_at = np.array([labels.get(label, len(labels)) for label in said])
-
-    def of(drawn: np.ndarray) -> float:
-        wanted, told = wanted_at[drawn], said_at[drawn]
-        both = np.bincount(wanted[wanted == told], minlength=len(labels))
-        sizes = np.bincount(wanted, minlength=len(labels)) + np.bincount(told, minlength=len(labels) + 1)[:-1]
-        there = np.bincount(wanted, minlength=len(labels)) > 0
-        return float((2 * both[there] / sizes[there]).mean())
-
-    low, high = bootstrap_of(of, len(gold), seed=seed)
-    return Estimate(metrics.macro_f1(said, right), low, high, len(gold))
-
-
-def warnings_of(predictor: Predictor, gold: Sequence[GoldItem], metric: str) -> list[str]:
-    """What makes the numbers mean less than they seem, before any was read."""
-    found: list[str] = []
-    if len(gold) < _FEW:
-        one = 100 / len(gold)
-        least = "too few for any conclusion" if len(gold) < 20 else "only large differences can be told"
-        found.append(f"{_items(len(gold))}: one is {one:.1f} points, {least}")
-    labels = getattr(predictor, "labels", None)
-    if labels and metric in ("accuracy", "multiple_choice_grade"):
-        known = set(map(metrics.plain, labels))
-        unseen = Counter(item.output for item in gold if not known & set(map(metrics.plain, item.answers)))
-        if unseen:
-            some = ", ".join(repr(label) for label, _ in unseen.most_common(3))
-            found.append(f"{_items(unseen.total())} with labels the model never saw in training ({some}): never right")
-    sizes = Counter(len(item.choices) for item in gold if item.choices)
-    if metric == "multiple_choice_grade" and len(sizes) > 1:
-        found.append(f"items have {min(sizes)} to {max(sizes)} choices: chance is worked out item by item")
+def _choose_label(predictor: Predictor, asked: Asked, inputs: Sequence[str], labels: Sequence[str]) -> list[Prediction]:
+    """The likeliest label: a model that was not trained for the task cannot know how its labels are spelled."""
+    found: list[Prediction] = []
+    for item, likely in zip(asked.items, predictor.score(inputs, [labels] * len(inputs)), strict=True):
+        # Numpy's first of equals would be as arbitrary; here it is at least the same everywhere.
+        said = labels[max(range(len(labels)), key=lambda place: (likely[place], -place))]
+        found.append(Prediction(item.id, said, metrics.same_label(said, item.answers), item.answers, tuple(likely)))
     return found
 
 
-def _told(predictions: Sequence[Prediction], metric: str) -> list[str]:
-    """What the predictions show of themselves."""
-    found: list[str] = []
-    if tied := sum("tied" in one.measures for one in predictions):
-        found.append(f"{_items(tied)} with several options equally likely to the model: they share the score")
-    if any("unmatched" in one.measures for one in predictions):
-        lost = sum(one.measures["unmatched"] == 1 for one in predictions)
-        found.append(
-            "the model gives no likelihoods: its written answers were matched with the options, and"
-            f" {_items(lost)} matched none or several"
-        )
-    if metric != "multiple_choice_grade" and (empty := sum(not one.said.strip() for one in predictions)):
-        found.append(f"{_items(empty)} with nothing said")
-    return found
-
-
-def _items(number: int) -> str:
-    return f"{number:,} item" if number == 1 else f"{number:,} items"
-
-
-def gold_items(rows: Sequence[Mapping[str, object]]) -> list[GoldItem]:
-    """Items from rows with `input`, `output` and, where there are some, `choices`."""
+def _say(predictor: Predictor, asked: Asked, inputs: Sequence[str]) -> list[Prediction]:
     return [
-        GoldItem(
-            str(row.get("id", number)), str(row["input"]), (str(row["output"]),),
-            tuple(map(str, choices)) if isinstance(choices := row.get("choices"), list | tuple) and choices else None,
-        )
-        for number, row in enumerate(rows)
-    ]  # fmt: skip
+        said_of(item, one[0], asked.metric) for item, one in zip(asked.items, predictor.predict(inputs), strict=True)
+    ]
+
+
+def said_of(item: GoldItem, said: str, metric: str) -> Prediction:
+    """A written answer under a metric."""
+    measures = measures_of(item, said, metric)
+    return Prediction(item.id, said, measures.pop(MAIN.get(metric, metric)), item.answers, None, measures)
+
+
+def unseen_labels(labels: Sequence[str] | None, asked: Asked) -> list[str]:
+    """How many items have a label that the model was never taught, so that it cannot be right."""
+    if not labels or asked.metric not in ("accuracy", "multiple_choice_grade"):
+        return []
+    known = set(map(metrics.plain, labels))
+    unseen = Counter(item.output for item in asked.items if not known & set(map(metrics.plain, item.answers)))
+    if not unseen:
+        return []
+    some = ", ".join(repr(label) for label, _ in unseen.most_common(3))
+    return [f"{counted(unseen.total())} with labels the model never saw in training ({some}): never right"]
+
+
+def _cut(number: int) -> str:
+    return f"{counted(number)} longer than the model reads: the beginning was cut off"

@@ -108,3 +108,14 @@ class GoldSet:
 
     def __len__(self) -> int:
         return len(self.items)
+
+
+def gold_items(rows: Sequence[Mapping[str, object]]) -> list[GoldItem]:
+    """Items from rows with `input`, `output` and, where there are some, `choices`."""
+    return [
+        GoldItem(
+            str(row.get("id", number)), str(row["input"]), (str(row["output"]),),
+            tuple(map(str, choices)) if isinstance(choices := row.get("choices"), list | tuple) and choices else None,
+        )
+        for number, row in enumerate(rows)
+    ]  # fmt: skip

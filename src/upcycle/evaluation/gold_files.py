@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 from upcycle.errors import ConfigError, SourceError
+from upcycle.evaluation.asked import metric_of
 from upcycle.evaluation.bigbench_gold import bigbench_gold
-from upcycle.evaluation.evaluate import metric_of
 from upcycle.evaluation.gold import GoldItem, GoldSet
 from upcycle.sources.examples import open_examples, read_examples
 from upcycle.sources.reading import Columns, as_text
