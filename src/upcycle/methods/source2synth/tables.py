@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from upcycle.config import Source2Synth
-from upcycle.errors import ConfigError, RowKind
+from upcycle.errors import ConfigError, RowError, RowKind
 from upcycle.llm.model import Request
 from upcycle.methods.prompts import fill
 from upcycle.methods.source2synth.application import METHOD, Blank, Grounded, Unit, Writer
@@ -27,7 +27,7 @@ from upcycle.records import Dropped, Origin, example_id
 from upcycle.sources.tables import BadTable, Table, shown
 from upcycle.sources.tables_folder import TableFolder
 
-__all__ = ["TableSource", "Tables", "open_tables"]
+__all__ = ["TableSource", "Tables", "open_ground", "open_tables"]
 
 _HERE = Path(__file__).parent
 _CHARS = 4000  # of a table that a prompt or an example shows
@@ -57,7 +57,12 @@ def open_tables(sources: Sequence[str], settings: Source2Synth) -> Tables:
         raise ConfigError(f"{unknown[0]!r} is no kind of question over tables; known kinds: {', '.join(KINDS)}")
     prompts = {"table_topic": settings.topic_prompt, "table_sql": settings.construction_prompt}
     given = {name: Path(path) for name, path in prompts.items() if path is not None}
-    return Tables(TableSource(TableFolder(sources)), kinds=settings.kinds or None, prompts=given)
+    return Tables(open_ground(sources), kinds=settings.kinds or None, prompts=given)
+
+
+def open_ground(sources: Sequence[str]) -> TableSource:
+    """The tables in these files and folders as units for a recipe; raises as `open_tables`."""
+    return TableSource(TableFolder(sources))
 
 
 class TableSource:
@@ -114,7 +119,10 @@ class Tables:
         made: list[Grounded | Dropped] = []
         seen: set[str] = set()
         for number in range(writer.wanted):
-            made += await self._written(unit, writer, number, seen)
+            try:
+                await self._write(unit, writer, number, seen, made)
+            except RowError as error:  # what was made of this table before stays
+                made.append(writer.dropped(str(error), error.kind))
         return made
 
     async def right(self, grounded: Grounded, said: str, unit: Unit) -> bool:
@@ -159,11 +167,12 @@ class Tables:
             made.append(writer.dropped(why))
         return made
 
-    async def _written(self, unit: Unit, writer: Writer, number: int, seen: set[str]) -> list[Grounded | Dropped]:
-        """One example that a model wrote, after the statements that were discarded on the way."""
+    async def _write(
+        self, unit: Unit, writer: Writer, number: int, seen: set[str], made: list[Grounded | Dropped]
+    ) -> None:
+        """Add one example that a model wrote, after the statements that were discarded on the way."""
         table = _table(unit)
         seeing = shown(table, chars=_CHARS).replace("</", "<\\/")
-        made: list[Grounded | Dropped] = []
         topic = await self._line(writer, "table_topic", number, 1.0, table=seeing)
         problem = ""
         for attempt in range(_TRIES):
@@ -189,8 +198,7 @@ class Tables:
             else:
                 sketch = Sketch(kind_of(statement), statement, question)
                 made.append(self._example(unit, writer, sketch, outcome, topic))
-            break
-        return made
+            return
 
     async def _line(self, writer: Writer, prompt: str, number: int, temperature: float, **values: str) -> str:
         """A reply of one line."""
