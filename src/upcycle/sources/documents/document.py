@@ -9,8 +9,10 @@ about.
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 LONGEST = 400_000
 """Characters of a document that are read; a book is cut there."""
@@ -18,6 +20,8 @@ LONGEST = 400_000
 _DISAMBIGUATION = re.compile(
     r"\b(?:may|can) (?:also |commonly )?(?:refer to|stand for|mean|be)\b[^.]{0,60}:", re.IGNORECASE
 )
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_PUNCTUATION = re.compile(rf"[{re.escape(string.punctuation)}“”‘’„«»–—…]")
 _QUALIFIER = re.compile(r"\s*\([^()]*\)\s*$")
 _SPACE = re.compile(r"[\s_]+")
 _END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\W_a-z])")
@@ -115,6 +119,28 @@ def plain_title(title: str) -> str:
     'Mercury'
     """
     return _QUALIFIER.sub("", title) or title
+
+
+@lru_cache(maxsize=4096)
+def folded(text: str) -> str:
+    """A text as names are compared: case, accents, articles, punctuation and spaces folded.
+
+    >>> folded("The  Élan, of a bear!")
+    'elan of bear'
+    """
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    return " ".join(_ARTICLES.sub(" ", _PUNCTUATION.sub(" ", plain)).split())
+
+
+def occurs(name: str, text: str) -> bool:
+    """Whether a name stands in a text as whole words, as `folded`.
+
+    >>> occurs("The Élan", "on board the Elan."), occurs("Norway", "no way")
+    (True, False)
+    """
+    wanted = folded(name)
+    return bool(wanted) and f" {wanted} " in f" {folded(text)} "
 
 
 def sentences(text: str) -> list[str]:

@@ -82,15 +82,29 @@ class TextIndex:
 def name_candidates(text: str) -> Iterator[tuple[int, bool, list[str]]]:
     """Where a name may begin (a word with a capital or a digit), with the texts it could be, the longest first.
 
-    In between stands whether a sentence begins there too.
+    None of them ends where the next word goes on with a capital: "Empire" is no name in "Empire State Building". In
+    between stands whether the word before lets a single word be a name: no sentence begins there, and no name ends.
     """
     found = list(_NAME.finditer(text))
+
+    def goes_on(place: int) -> bool:
+        """Whether two words with capitals stand next to each other there."""
+        if not 0 < place < len(found):
+            return False
+        before, after = found[place - 1], found[place]
+        return _is_capital(before[0]) and _is_capital(after[0]) and text[before.end() : after.start()] == " "
+
     for at, first in enumerate(found):
-        if not (first[0][0].isupper() or first[0][0].isdigit() or not first[0][0].isascii()):
+        if not _is_capital(first[0]):
             continue
-        forms = [text[first.start() : last.end()] for last in found[at : at + _LONGEST_NAME]]
-        begins = _BEGINS.search(text, max(0, first.start() - 4), first.start()) is not None
-        yield first.start(), begins, [_trimmed(form) for form in reversed(forms) if "\n" not in form]
+        ends = [last for place, last in enumerate(found[at : at + _LONGEST_NAME], at + 1) if not goes_on(place)]
+        alone = not goes_on(at) and _BEGINS.search(text, max(0, first.start() - 4), first.start()) is None
+        forms = [text[first.start() : last.end()] for last in reversed(ends)]
+        yield first.start(), alone, [_trimmed(form) for form in forms if "\n" not in form]
+
+
+def _is_capital(word: str) -> bool:
+    return word[0].isupper() or word[0].isdigit() or not word[0].isascii()
 
 
 def _trimmed(form: str) -> str:

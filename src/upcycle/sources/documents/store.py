@@ -35,11 +35,11 @@ from upcycle.sources.readers import kind_of
 _SCHEMA = """
 CREATE TABLE document (number INTEGER PRIMARY KEY, id TEXT, title TEXT, redirect TEXT, listing INTEGER, body BLOB);
 CREATE TABLE name (key TEXT, rank INTEGER, number INTEGER, PRIMARY KEY (key, rank, number)) WITHOUT ROWID;
-CREATE TABLE link (target TEXT, number INTEGER, PRIMARY KEY (target, number)) WITHOUT ROWID;
+CREATE TABLE link (target TEXT, number INTEGER, place INTEGER, text TEXT, PRIMARY KEY (target, number)) WITHOUT ROWID;
 CREATE TABLE lost (name TEXT, why TEXT);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT);
 """
-_VERSION = "1"
+_VERSION = "2"
 _MOST_REDIRECTS = 5
 _TITLE, _NAME, _PLAIN = range(3)
 _CARD = "readme"
@@ -50,6 +50,15 @@ class Mention(NamedTuple):
 
     text: str
     number: int
+
+
+class Linking(NamedTuple):
+    """A document that links to something: number and id, the passage its first such link stands in, the link's text."""
+
+    number: int
+    id: str
+    place: int
+    text: str
 
 
 class DocumentStore:
@@ -121,15 +130,18 @@ class DocumentStore:
         )
         return Document(name, title, tuple(passages), redirect=redirect, disambiguation=bool(listing))
 
-    def find(self, title: str) -> int | None:
+    def find(self, title: str, *, whole: bool = False) -> int | None:
         """Number of the document that a title or a link's target leads to, over redirects; None where it leads nowhere.
 
         A redirect that leads back to itself and a list of meanings lead nowhere.
+
+        Args:
+            whole: a title without its qualifier in brackets does not do.
         """
         seen: set[int] = set()
         target: str | None = title
         while target is not None and len(seen) <= _MOST_REDIRECTS:
-            number = self._named(target)
+            number = self._named(target, whole=whole)
             if number is None or number in seen:
                 return None
             seen.add(number)
@@ -140,12 +152,18 @@ class DocumentStore:
                 return None if listing else number
         return None
 
-    def linking(self, target: str, *, limit: int = 50) -> list[int]:
-        """Numbers of documents that link to this target, whether or not there is a document behind it."""
+    def named(self, number: int) -> tuple[str, str]:
+        """Id and title of the document with this number."""
+        return self._db.execute("SELECT id, title FROM document WHERE number = ?", [number]).fetchone()
+
+    def linking(self, target: str, *, limit: int = 50) -> list[Linking]:
+        """Documents that link to this target, whether or not there is a document behind it, each by its first link."""
         rows = self._db.execute(
-            "SELECT number FROM link WHERE target = ? ORDER BY number LIMIT ?", [key_of(target), limit]
+            "SELECT number, id, place, text FROM link JOIN document USING (number) WHERE target = ?"
+            " ORDER BY number LIMIT ?",
+            [key_of(target), limit],
         )
-        return [number for (number,) in rows]
+        return [Linking(*row) for row in rows]
 
     def holding(self, phrase: str, *, limit: int = 20) -> list[int]:
         """Numbers of documents in which these words stand next to each other, the most telling first."""
@@ -158,29 +176,30 @@ class DocumentStore:
     def named_in(self, text: str) -> list[Mention]:
         """Documents whose title stands in a text, in its order, the longest title at each place.
 
-        One word alone counts only with the title's own capitals, and not where a sentence begins: there it may be any.
+        A title counts whole, its qualifier in brackets included, for who says "Phoenix" may mean the city. One word
+        alone counts only with the title's own capitals, and not where a sentence begins.
         """
         found: list[Mention] = []
         end = 0
-        for start, begins, forms in name_candidates(text):
+        for start, alone, forms in name_candidates(text):
             if start < end:
                 continue
             for form in forms:
-                number = self.find(form)
-                if number is not None and (" " in form or (not begins and self._is_titled(number, form))):
+                number = self.find(form, whole=True)
+                if number is not None and (" " in form or (alone and self._is_titled(number, form))):
                     found.append(Mention(form, number))
                     end = start + len(form)
                     break
         return found
 
     def _is_titled(self, number: int, form: str) -> bool:
-        title = self._db.execute("SELECT title FROM document WHERE number = ?", [number]).fetchone()[0]
-        return len(form) > 2 and form in (title, plain_title(title))
+        return len(form) > 2 and form == self.named(number)[1]
 
-    def _named(self, target: str) -> int | None:
+    def _named(self, target: str, *, whole: bool) -> int | None:
         for key in _keys(target):
             rows = self._db.execute(
-                "SELECT number, rank FROM name WHERE key = ? ORDER BY rank, number LIMIT 2", [key]
+                "SELECT number, rank FROM name WHERE key = ? AND rank <= ? ORDER BY rank, number LIMIT 2",
+                [key, _NAME if whole else _PLAIN],
             ).fetchall()
             # Two documents whose titles differ only in what stands in brackets: nobody said which one is meant.
             if rows and not (len(rows) == 2 and rows[0][1] == rows[1][1] == _PLAIN):
@@ -232,7 +251,7 @@ class StoreWriter:
         if (plain := key_of(plain_title(document.title))) != key:
             names.add((plain, _PLAIN))
         self._db.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", [(*name, number) for name in names])
-        self._link(number, body)
+        self._link(number, body, 0)
         return True
 
     def _lengthen(self, number: int, before: bytes, body: list[Any]) -> bool:
@@ -243,12 +262,16 @@ class StoreWriter:
             return False
         whole = zlib.compress(orjson.dumps([*known, *new]), 1)
         self._db.execute("UPDATE document SET body = ? WHERE number = ?", [whole, number])
-        self._link(number, new)
+        self._link(number, new, len(known))
         return True
 
-    def _link(self, number: int, body: list[Any]) -> None:
-        targets = {key_of(target) for _, _, links in body for _, target in links}
-        self._db.executemany("INSERT OR IGNORE INTO link VALUES (?, ?)", [(target, number) for target in targets])
+    def _link(self, number: int, body: list[Any], begin: int) -> None:
+        found = (
+            (key_of(target), number, place, text)
+            for place, (_, _, links) in enumerate(body, begin)
+            for text, target in links
+        )
+        self._db.executemany("INSERT OR IGNORE INTO link VALUES (?, ?, ?, ?)", found)
 
     def has(self, title: str) -> bool:
         """Whether there is a document under this title or name."""
