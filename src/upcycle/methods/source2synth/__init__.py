@@ -147,7 +147,7 @@ async def _source2synth(work: _Work) -> AsyncGenerator[Example | Dropped, None]:
                 yield one
         if work.needed() > 0:
             full = f"slice 1 came to its {settings.slice:,} examples" if settings.slice is not None else ""
-            run.ended[METHOD] = full if _full(work) else "the source is exhausted"
+            run.ended[METHOD] = full if _full(work) else _exhausted(work)
     finally:
         await work.making.application.close()
         _tell(work)
@@ -226,6 +226,12 @@ async def _chunks(work: _Work, size: int, skip: int) -> AsyncGenerator[list[tupl
         yield chunk
 
 
+def _exhausted(work: _Work) -> str:
+    if work.rates.slice_0 and not work.rates.constructed:
+        return "no table or document of the source falls into slice 1, give more of them"
+    return "the source is exhausted"
+
+
 def _full(work: _Work) -> bool:
     return work.settings.slice is not None and work.rates.constructed >= work.settings.slice
 
@@ -278,7 +284,7 @@ def _tell(work: _Work) -> None:
     if lines:
         write_text(work.run.path / FACTS_FILE, dump_yaml(work.rates.facts()))
         work.run.notes += lines
-        work.run.tell(METHOD, "curated", text="; ".join(lines), file=FACTS_FILE)
+        work.run.tell(METHOD, "curated", text=lines[0].partition(" by ")[0], file=FACTS_FILE)
 
 
 def _checked(example: Example, check: Check, stage: str) -> Example | Dropped:
