@@ -15,10 +15,11 @@ from typing import Any
 
 from upcycle.config import Source2Synth
 from upcycle.errors import ConfigError, RowKind
-from upcycle.methods.source2synth.application import METHOD, Blank, Grounded, Unit, Writer
+from upcycle.methods.source2synth.application import Blank, Grounded, Unit, Writer
 from upcycle.methods.source2synth.documents.asking import Prompts
 from upcycle.methods.source2synth.documents.checks import leak
 from upcycle.methods.source2synth.documents.finished import hop_of, is_answer, plain
+from upcycle.methods.source2synth.documents.ground import DocumentGround, open_ground
 from upcycle.methods.source2synth.documents.lines import labelled
 from upcycle.methods.source2synth.documents.templated import (
     bridge_questions,
@@ -26,8 +27,10 @@ from upcycle.methods.source2synth.documents.templated import (
     merged_by_words,
 )
 from upcycle.methods.source2synth.documents.written import NOWHERE, Draft, merged
-from upcycle.records import Dropped, Origin, example_id
-from upcycle.sources.documents import Document, DocumentStore, occurs
+from upcycle.records import Dropped
+from upcycle.sources.documents import Document, occurs
+
+__all__ = ["KINDS", "DocumentGround", "Documents", "open_documents", "open_ground"]
 
 KINDS = {"bridge": 80.0, "comparison": 20.0}
 """Question types and their weights where the settings name none: about HotpotQA's."""
@@ -50,8 +53,7 @@ def open_documents(sources: Sequence[str | Path], settings: Source2Synth, *, fol
             f"source2synth.kinds: {min(unknown)!r} is no question type of documents; known: bridge, comparison"
         )
     prompts = Prompts(settings)
-    name = ", ".join(Path(source).name for source in sources)
-    return Documents(DocumentStore.open(sources, folder), settings, prompts, name)
+    return Documents(open_ground(sources, folder), settings, prompts)
 
 
 class Documents:
@@ -59,24 +61,12 @@ class Documents:
 
     name = "documents"
 
-    def __init__(self, store: DocumentStore, settings: Source2Synth, prompts: Prompts, source: str) -> None:
-        self.store, self._settings, self._prompts, self._source = store, settings, prompts, source
+    def __init__(self, ground: DocumentGround, settings: Source2Synth, prompts: Prompts) -> None:
+        self.store, self._ground, self._settings, self._prompts = ground.store, ground, settings, prompts
 
     def units(self, seed: int) -> Iterator[Unit | Dropped]:
-        """Documents in the seed's order, after what could not be read; redirects and lists of meanings are dropped."""
-        store = self.store
-        for lost in store.lost():
-            yield self._not_used(lost.name, lost.why)
-        for number in store.numbers(seed):
-            document = store.get(number)
-            if document.redirect is not None:
-                yield self._not_used(document.id, "it is a redirect")
-            elif document.disambiguation:
-                yield self._not_used(document.id, "it is a disambiguation page")
-            elif not document.passages:
-                yield self._not_used(document.id, "it holds no text")
-            else:
-                yield Unit(document.id, self._source, document, store.revision, store.licences)
+        """Documents in the seed's order, after what could not be read."""
+        return self._ground.units(seed)
 
     async def construct(self, unit: Unit, writer: Writer) -> list[Grounded | Dropped]:
         """Up to `writer.wanted` questions that begin with this document."""
@@ -161,9 +151,3 @@ class Documents:
         """The type of each question wanted, drawn by weight."""
         weights = self._weights()
         return writer.rng.choices(list(weights), list(weights.values()), k=writer.wanted)
-
-    def _not_used(self, name: str, why: str) -> Dropped:
-        origin = Origin(method=METHOD, source=self._source, revision=self.store.revision, record=name)
-        return Dropped(
-            example_id(METHOD, self._source, self.store.revision, name), origin, "source", RowKind.SKIPPED, why
-        )
