@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from upcycle.api import build, curate, describe, plan, search, train
+    from upcycle.api import build, curate, describe, evaluate, plan, search, train
     from upcycle.budget import Budget
     from upcycle.contract import Contract
     from upcycle.errors import UpcycleError
@@ -31,6 +31,7 @@ _WHERE = {
     "describe": "api",
     "train": "api",
     "curate": "api",
+    "evaluate": "api",
     "plan": "api",
     "search": "api",
     "status": "look",
@@ -74,6 +75,7 @@ __all__ = [
     "build",
     "curate",
     "describe",
+    "evaluate",
     "export",
     "make_report",
     "make_task",

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from upcycle.fitting import TrainReport
     from upcycle.plan_report import PlanReport
     from upcycle.report.curated import CuratedReport
+    from upcycle.report.evaluated import Evaluation
     from upcycle.report.summary import Report
     from upcycle.run import Listener, Run
     from upcycle.sources.catalog import Hit
+    from upcycle.training.predictor import Predictor
 
 Examples = str | os.PathLike[str] | Sequence[tuple[str, str] | dict[str, str] | Demonstration]
 """Demonstrations: a JSONL, JSON, CSV or TSV file, or (input, output) pairs."""
@@ -283,6 +285,45 @@ async def train(
     return train_dataset(
         dataset, out=out, gold=gold, real=real, columns=columns, seed=seed, listener=listener, **settings
     )  # fmt: skip
+
+
+async def evaluate(
+    model: str | os.PathLike[str] | Predictor,
+    gold: str | os.PathLike[str],
+    *,
+    metric: str | None = None,
+    shots: int = 0,
+    examples: Examples | None = None,
+    against: str | os.PathLike[str] | None = None,
+    columns: Mapping[str, str | Sequence[str]] | None = None,
+    limit: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Hold a model against gold: every number with its 95 % interval, every prediction in a file.
+
+    Args:
+        model: a folder (trained here, or of a Hugging Face causal language model), "smollm2", a served model as
+            "openai/NAME", or anything with `predict` and `score`.
+        gold: a BIG-bench task.json, a task file, SQuAD, HotpotQA, questions over tables, or any labelled dataset;
+            `PATH:SPLIT` names one split or subtask.
+        metric: where not given, what suits the gold.
+        shots: demonstrations before each item; of `examples`, of the task file, or drawn from the gold and not scored.
+        against: another model, or the folder or predictions of an earlier evaluation; compared item by item.
+        limit: score only so many items, drawn with `seed`.
+        out: folder of `evaluation.json` and `predictions.jsonl`; `runs/evaluate-<gold>-<model>` where not given.
+        settings: base_url, budget, concurrency, rpm, tpm, prices, for a served model.
+
+    Raises:
+        UpcycleError: in one sentence; see `upcycle.errors`.
+    """
+    from upcycle.evaluating import Wanted, evaluate_model
+
+    shown = _demonstrations(examples) if examples is not None else ()
+    wanted = Wanted(gold, metric, shots, shown, columns, seed, limit)
+    return await evaluate_model(model, wanted, against=against, out=out, listener=listener, settings=settings)
 
 
 def open_run(

@@ -18,7 +18,7 @@ from upcycle.errors import UpcycleError
 
 VERBS = (
     *("init", "build", "search", "plan", "status", "report", "describe"),
-    *("train", "curate", "why", "retry", "export", "push", "models", "doctor"),
+    *("train", "evaluate", "curate", "why", "retry", "export", "push", "models", "doctor"),
 )
 
 _GO_ON = ("build", "plan", "train")

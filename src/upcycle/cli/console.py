@@ -78,7 +78,7 @@ def _bar() -> Iterator[Listener]:
         def listener(event: Event) -> None:
             if event.kind == "progress":
                 if not rows:
-                    what = "steps" if event.stage == "train" else "examples"
+                    what = _UNITS.get(event.stage, "examples")
                     rows.append(progress.add_task(what, total=event.data["wanted"], cost=""))
                 progress.update(rows[0], total=event.data["wanted"], completed=event.data["kept"],
                                 cost=_cost(event.data).removeprefix(", "))  # fmt: skip
@@ -88,6 +88,7 @@ def _bar() -> Iterator[Listener]:
         yield listener
 
 
+_UNITS = {"train": "steps", "evaluate": "items"}
 _ENDS = {"source exhausted": "used up", "source dropped": "dropped, too few of its rows are good"}
 
 
@@ -101,7 +102,7 @@ def _so_far(event: Event) -> str:
     """How far a stage is; training also says how well it goes and how long it takes."""
     data = event.data
     if event.stage != "train":
-        return f"{data['kept']:,} of {data['wanted']:,} examples{_cost(data)}"
+        return f"{data['kept']:,} of {data['wanted']:,} {_UNITS.get(event.stage, 'examples')}{_cost(data)}"
     loss = "" if data["loss"] is None else f", loss {data['loss']:.3f}"
     left = "" if data["seconds_left"] is None else f", about {data['seconds_left'] / 60:.0f} min left"
     return f"step {data['kept']:,} of {data['wanted']:,}{loss}{left}"
@@ -122,6 +123,7 @@ _PLAIN = {
     ("curation", "read"): "read       {count:,} examples of {name}: {read_as}",
     ("train", "read"): "read       {count:,} examples of {name}: {read_as}",
     ("train", "told"): "train      {text}",
+    ("evaluate", "read"): "read       {count:,} items of {name}: {read_as}; scored by {metric}",
     ("transform", "source opened"): "transform  {source}",
     ("generate", "grid drawn"): "generate   {text}",
     ("generate", "topics from words"): "generate   topics are words of the task; the planner named none: {why}",
@@ -173,7 +175,7 @@ def sentence(event: Event) -> str | None:
                 f"{one['name']:36} {one['rows']:>6,} rows {one['score']:6.1%}  {one['words']}" for one in data["table"]
             ]
             return "test       " + "\n           ".join(lines)
-        case "train" | "transform", "progress":
+        case "train" | "transform" | "evaluate", "progress":
             return f"           {_so_far(event)}"
         case _:
             return None

@@ -19,6 +19,8 @@ from upcycle.evaluation.gold import GoldItem, PromptForm
 from upcycle.evaluation.scores import Prediction, Scores
 from upcycle.training.predictor import Predictor
 
+_AT_ONCE = 256  # items between two reports of progress; what their prompts share is computed once for each lot
+
 
 def evaluate(
     predictor: Predictor,
@@ -29,6 +31,7 @@ def evaluate(
     demonstrations: Sequence[Shown] = (),
     seed: int = 0,
     form: PromptForm | None = None,
+    told: Callable[[int, int], None] | None = None,
 ) -> Scores:
     """Ask a predictor every item and score what it says.
 
@@ -39,28 +42,53 @@ def evaluate(
             given, and what is drawn is not scored.
         seed: of the draw and of the intervals.
         form: how the gold's items become one text.
+        told: hears how many items are done, of how many.
 
     Raises:
         ConfigError: no items, an unknown metric, too few demonstrations, or one that is also an item.
     """
-    labels = getattr(predictor, "labels", None)
-    if shots and labels:
-        raise ConfigError("a classifier reads its input and no demonstrations; leave the shots out")
     asked = asked_of(gold, metric, shots=shots, demonstrations=demonstrations, seed=seed)
+    return evaluate_asked(predictor, asked, form=form, seed=seed, told=told)
+
+
+def evaluate_asked(
+    predictor: Predictor,
+    asked: Asked,
+    *,
+    form: PromptForm | None = None,
+    seed: int = 0,
+    told: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """The same where what is to be asked was worked out before.
+
+    Raises:
+        ConfigError: demonstrations for a model that reads none.
+    """
+    labels = getattr(predictor, "labels", None)
+    if asked.shown and labels:
+        raise ConfigError("a classifier reads its input and no demonstrations; leave the shots out")
     form = form or PromptForm()
     # A model that only continues text needs what stands between input and output; the others put it there themselves.
-    continues = getattr(predictor, "continues", False)
-    frame = form.asked if continues else form.shown
-    inputs = [frame(item.input, asked.shown) for item in asked.items]
-    if asked.metric == "multiple_choice_grade":
-        predictions = _choose(predictor, asked.items, inputs)
-    elif continues and (options := labels_of(asked)):
-        predictions = _choose_label(predictor, asked, inputs, options)
-    else:
-        predictions = _say(predictor, asked, inputs)
-    cut = getattr(predictor, "cut", 0)
+    frame = form.asked if getattr(predictor, "continues", False) else form.shown
+    predictions: list[Prediction] = []
+    cut = 0
+    for start in range(0, len(asked.items), _AT_ONCE):
+        items = asked.items[start : start + _AT_ONCE]
+        predictions += _answers(predictor, asked, items, [frame(item.input, asked.shown) for item in items])
+        cut += getattr(predictor, "cut", 0)
+        if told is not None:
+            told(len(predictions), len(asked.items))
     warnings = [*asked.warnings, *([_cut(cut)] if cut else []), *unseen_labels(labels, asked)]
     return scores_of(asked, predictions, seed=seed, warnings=warnings)
+
+
+def _answers(predictor: Predictor, asked: Asked, items: Sequence[GoldItem], inputs: Sequence[str]) -> list[Prediction]:
+    if asked.metric == "multiple_choice_grade":
+        return _choose(predictor, items, inputs)
+    if getattr(predictor, "continues", False) and (labels := labels_of(asked)):
+        return _choose_label(predictor, items, inputs, labels)
+    said = predictor.predict(inputs)
+    return [said_of(item, one[0], asked.metric) for item, one in zip(items, said, strict=True)]
 
 
 def _choose(predictor: Predictor, gold: Sequence[GoldItem], inputs: Sequence[str]) -> list[Prediction]:
@@ -70,12 +98,11 @@ def _choose(predictor: Predictor, gold: Sequence[GoldItem], inputs: Sequence[str
         return _matched(predictor, gold, inputs)
     counts: Callable[..., list[list[int]]] | None = getattr(predictor, "token_counts", None)
     tokens = counts(inputs, choices) if counts is not None else [None] * len(gold)
-    return [
-        _chosen(item, found, count) for item, found, count in zip(gold, score(inputs, choices), tokens, strict=True)
-    ]
+    return [chosen(item, found, count) for item, found, count in zip(gold, score(inputs, choices), tokens, strict=True)]
 
 
-def _chosen(item: GoldItem, found: Sequence[float], tokens: Sequence[int] | None) -> Prediction:
+def chosen(item: GoldItem, found: Sequence[float], tokens: Sequence[int] | None) -> Prediction:
+    """An option chosen by the likelihoods of all, `tokens` long each."""
     choices, worths = item.choices or (), item.worths()
     likelihoods = tuple(-math.inf if math.isnan(one) else one for one in found)
     best = max(likelihoods)
@@ -115,20 +142,15 @@ def option_named(said: str, choices: Sequence[str]) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
-def _choose_label(predictor: Predictor, asked: Asked, inputs: Sequence[str], labels: Sequence[str]) -> list[Prediction]:
+def _choose_label(
+    predictor: Predictor, items: Sequence[GoldItem], inputs: Sequence[str], labels: Sequence[str]
+) -> list[Prediction]:
     """The likeliest label: a model that was not trained for the task cannot know how its labels are spelled."""
     found: list[Prediction] = []
-    for item, likely in zip(asked.items, predictor.score(inputs, [labels] * len(inputs)), strict=True):
-        # Numpy's first of equals would be as arbitrary; here it is at least the same everywhere.
+    for item, likely in zip(items, predictor.score(inputs, [labels] * len(inputs)), strict=True):
         said = labels[max(range(len(labels)), key=lambda place: (likely[place], -place))]
         found.append(Prediction(item.id, said, metrics.same_label(said, item.answers), item.answers, tuple(likely)))
     return found
-
-
-def _say(predictor: Predictor, asked: Asked, inputs: Sequence[str]) -> list[Prediction]:
-    return [
-        said_of(item, one[0], asked.metric) for item, one in zip(asked.items, predictor.predict(inputs), strict=True)
-    ]
 
 
 def said_of(item: GoldItem, said: str, metric: str) -> Prediction:
