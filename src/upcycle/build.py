@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from upcycle.config import S3, BuildConfig, Source2Synth
+from upcycle.config import S3, BuildConfig, Training
 from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for
 from upcycle.curation.contamination import contamination_check, tiers_in_words
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
@@ -169,7 +169,6 @@ def _extrapolation(
 ) -> Start:
     """S3 with what it trains and examines its student with."""
     from upcycle.evaluation.evaluate import evaluate
-    from upcycle.training.fit import fit
 
     return lambda needed: s3(
         task,
@@ -178,13 +177,23 @@ def _extrapolation(
         run=run,
         check=check,
         needed=needed,
-        fit=fit,
+        fit=fit_or_load,
         evaluate=evaluate,
         training=config.training,
         before=lambda: before,
         seed=config.seed,
         at_once=config.concurrency,
     )
+
+
+def fit_or_load(examples: Sequence[Example], training: Training, *, folder: Path | None, seed: int) -> Predictor:
+    """A student trained on these examples, or the one that an earlier process left whole in the folder made for it."""
+    from upcycle.training.fit import fit
+    from upcycle.training.saved import NAME, load
+
+    if folder is not None and (folder / NAME).is_file():
+        return load(folder)
+    return fit(examples, training, folder=folder, seed=seed)
 
 
 def student(config: BuildConfig, name: str | None) -> Train:

@@ -38,7 +38,7 @@ def copy_check(gold: GoldParts, shape: Shape) -> Check:
     The rows that select and test are looked for by the contamination check of every build; here it is those whose
     context an example may share by right.
     """
-    index = GoldIndex([(row.input, row.choices) for row in gold.mine]) if shape.kind in ("single", "text") else None
+    index = GoldIndex(gold.mined(), tiers=("exact", "overlap")) if shape.kind in ("single", "text") else None
     written: dict[str, list[tuple[str, str]]] = {}
     for row in gold.mine:
         cut = shape.cut(row.input)

@@ -96,7 +96,8 @@ class Loop:
             self.kept = batch.kept
             if batch.stopped is not None:
                 raise batch.stopped
-            self.ended = batch.reason
+            if batch.reason:
+                self.end(f"writing the first set ended early: {batch.reason}")
         self._first = list(self.kept)
         self._tell("first set", rows=len(self.kept), by=self.kept[0].origin.method if self.kept else METHOD)
 
