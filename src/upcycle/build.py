@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from upcycle.config import S3, BuildConfig, Training
+from upcycle.config import S3, BuildConfig, Source2Synth, Training
 from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for
 from upcycle.curation.contamination import contamination_check, tiers_in_words
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
