@@ -12,8 +12,10 @@ setup: $(READY)
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	# torch alone and first, so that the rest leaves the build that the index gives (CPU, where it has one) as it is.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
-		--editable '.[all-cpu]' --group dev
+		--editable '.[all-cpu,train]' --group dev
 	$(BIN)/python -m compileall -q src
 	touch $(READY)
 
@@ -23,6 +25,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/upcycle models fetch smollm2
+	$(BIN)/upcycle models fetch minilm
 	$(BIN)/python -m pytest -n 2
 
 check: $(READY)
@@ -47,7 +50,8 @@ lock:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable '.[all-cpu]' --group dev
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[all-cpu,train]' --group dev
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
 
 clean:
