@@ -4,6 +4,7 @@
     FlakyModel      any Model, with faults drawn from a seed
     FakeServer      the OpenAI and the Anthropic wire on a local port, with faults, counting what was paid
     FakeHub         a Hub on a local port: repositories, commits, large files, reading back
+    write_question  what a model would reply to the prompts of Source2Synth over documents, by rule
 
 `python -m upcycle.testing serve` runs the server as a process of its own.
 """
@@ -12,7 +13,18 @@ from __future__ import annotations
 
 from upcycle.testing.hub import FakeHub, HubFile, HubRepo
 from upcycle.testing.models import FlakyModel, ScriptedModel
+from upcycle.testing.questions import write_question
 from upcycle.testing.server import FakeServer
 from upcycle.testing.wire import RefusalError, satisfy
 
-__all__ = ["FakeHub", "FakeServer", "FlakyModel", "HubFile", "HubRepo", "RefusalError", "ScriptedModel", "satisfy"]
+__all__ = [
+    "FakeHub",
+    "FakeServer",
+    "FlakyModel",
+    "HubFile",
+    "HubRepo",
+    "RefusalError",
+    "ScriptedModel",
+    "satisfy",
+    "write_question",
+]

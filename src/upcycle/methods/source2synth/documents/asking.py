@@ -85,6 +85,8 @@ async def asked(
         missing = [label for label in labels if label not in read]
         if missing:
             return f"it lacks the line {missing[0]!r}: ..."
+        if not read.get("Question", "?").endswith(("?", "？")):
+            return "it is no question"
         return wrong(read)
 
     request = Request(
