@@ -115,9 +115,10 @@ def _entity_and_question(document: Document, listed: Sequence[str]) -> str:
 
 def _about(entity: str, document: Document, listed: Sequence[str]) -> str:
     """A question about an entity: a fact where the text is about it, else a sentence with something left out."""
-    if not listed and folded(plain_title(document.title)) == folded(entity):
+    if folded(plain_title(document.title)) == folded(entity):
         for fact in facts(document):
-            if fact.relation.name != "kind":
+            leads = any(folded(fact.value) == folded(one) for one in listed) and fact.relation.noun
+            if leads if listed else fact.relation.name != "kind":
                 return f"Question: {fact.relation.ask.format(x=entity)}"
     for sentence in _sentences(document):
         if entity not in sentence:

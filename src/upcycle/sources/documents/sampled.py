@@ -113,8 +113,9 @@ class _Waiting:
             self._db.execute("DELETE FROM page WHERE number = ?", [heapq.heappop(self._lowest)[1]])
 
     def pages(self) -> list[Page] | map[Page]:
-        """The pages that stay, in the order of the dump."""
-        rows = self._db.execute("SELECT title, redirect, body FROM page ORDER BY number")
+        """The pages that stay, in the order of the dump; redirects only where what they lead to stays too."""
+        which = "" if self.whole else "WHERE redirect IS NULL"
+        rows = self._db.execute(f"SELECT title, redirect, body FROM page {which} ORDER BY number")
         return map(lambda row: Page(row[0], row[1], zlib.decompress(row[2]).decode()), rows)  # noqa: C417
 
     def close(self) -> None:

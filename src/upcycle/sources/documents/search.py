@@ -92,6 +92,8 @@ def name_candidates(text: str) -> Iterator[tuple[int, bool, list[str]]]:
         if not 0 < place < len(found):
             return False
         before, after = found[place - 1], found[place]
+        if before[0].endswith(("'s", "’s")):
+            return False
         return _is_capital(before[0]) and _is_capital(after[0]) and text[before.end() : after.start()] == " "
 
     for at, first in enumerate(found):

@@ -1,0 +1,382 @@
+"""Documents as a source: every kind of file becomes titled passages with links, on disk, in flat memory."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from upcycle.errors import SourceError
+from upcycle.sources.documents import Document, DocumentStore, Link, Lost, key_of, occurs, plain_title, sentences
+from upcycle.sources.documents.dump import Page, is_dump, pages
+from upcycle.sources.documents.files import read_file
+from upcycle.sources.documents.sampled import add_dump
+from upcycle.sources.documents.store import StoreWriter
+from upcycle.sources.documents.wikitext import passages_of
+
+Opener = Callable[..., DocumentStore]
+HEAD = '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/"><siteinfo><sitename>W</sitename></siteinfo>\n'
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_rows(path: Path, *rows: object) -> Path:
+    return write(path, "".join(orjson.dumps(row).decode() + "\n" for row in rows))
+
+
+def page(title: str, text: str = "", *, ns: int = 0, redirect: str | None = None) -> str:
+    leads = f'<redirect title="{redirect}" />' if redirect else ""
+    return (
+        f"<page><title>{title}</title><ns>{ns}</ns><id>7</id>{leads}<revision><id>8</id>"
+        f'<text xml:space="preserve">{text}</text></revision></page>\n'
+    )
+
+
+def opened(*paths: Path) -> dict[str, Document]:
+    store = DocumentStore.open(paths)
+    try:
+        return {(document := store.get(number)).title: document for number in store.numbers(0)}
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def store_of() -> Iterator[Opener]:
+    stores: list[DocumentStore] = []
+
+    def make(*paths: Path) -> DocumentStore:
+        stores.append(DocumentStore.open(paths))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+def test_a_markdown_page_is_its_title_its_paragraphs_and_its_links_by_path(tmp_path: Path):
+    text = (
+        "---\ntitle: Refunds\n---\n# How refunds work\n\nAsk [the desk](../desk.md#hours) or\n"
+        "[[Manager|a manager]].\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n## Deadline\n\nWithin **30 days**, see [the web](https://example.org).\n\n"
+        "```\ncode\n```\n"
+    )
+    document = read_file(write(tmp_path / "guides" / "refunds.md", text), tmp_path)
+    assert isinstance(document, Document)
+    assert (document.id, document.title) == ("guides/refunds.md", "Refunds")
+    assert [one.text for one in document.passages] == ["Ask the desk or a manager.", "Within 30 days, see the web."]
+    assert document.passages[1].section == "Deadline"
+    assert document.links == (Link("the desk", "desk.md"), Link("a manager", "Manager"))
+
+
+def test_of_an_html_page_menus_tables_scripts_and_note_marks_are_left_out(tmp_path: Path):
+    text = (
+        "<html><head><title>Site</title><style>p{}</style></head><body><nav>Home</nav><h1>The Moon</h1>"
+        "<p>It is <a href='earth.html'>Earth's</a> moon.<sup>[1]</sup></p><table><tr><td>1</td></tr></table>"
+        "<script>x()</script><h2>Visits</h2><p>Apollo&nbsp;11 landed.</p><footer>(c)</footer></body></html>"
+    )
+    document = read_file(write(tmp_path / "moon.html", text), tmp_path)
+    assert isinstance(document, Document)
+    assert document.title == "The Moon"
+    assert [(one.section, one.text) for one in document.passages] == [
+        ("", "It is Earth's moon."), ("Visits", "Apollo 11 landed.")
+    ]  # fmt: skip
+    assert document.links == (Link("Earth's", "earth.html"),)
+
+
+def test_a_text_file_is_titled_by_a_first_line_that_stands_alone_and_else_by_its_name(tmp_path: Path):
+    titled = read_file(write(tmp_path / "a.txt", "House rules\n\nNo smoking.\n\nNo\nnoise.\n"), tmp_path)
+    plain = read_file(write(tmp_path / "fire_drill.txt", "Leave by the stairs."), tmp_path)
+    assert isinstance(titled, Document)
+    assert isinstance(plain, Document)
+    assert (titled.title, [one.text for one in titled.passages]) == ("House rules", ["No smoking.", "No noise."])
+    assert plain.title == "fire drill"
+
+
+def test_files_that_cannot_be_read_are_named_with_the_reason_and_the_others_go_on(tmp_path: Path, store_of: Opener):
+    write(tmp_path / "good.md", "# Good\n\nText.")
+    write(tmp_path / "empty.md", "")
+    (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    (tmp_path / "binary.txt").write_bytes(b"\0\1\2")
+    write(tmp_path / ".hidden" / "secret.md", "# Secret\n\nText.")
+    store = store_of(tmp_path)
+    assert [store.get(number).title for number in store.numbers(0)] == ["Good"]
+    assert sorted(store.lost()) == [
+        Lost("binary.txt", "it is not UTF-8 text"), Lost("empty.md", "it holds no text"),
+        Lost("latin.txt", "it is not UTF-8 text"),
+    ]  # fmt: skip
+
+
+def test_links_between_files_lead_to_them_however_they_are_written(tmp_path: Path, store_of: Opener):
+    write(tmp_path / "index.md", "# Start\n\nSee [a](guides/setup.md), [b](guides/setup), [c](/guides/setup.md).")
+    write(tmp_path / "guides" / "setup.md", "# Setting up\n\nBack to [the start](../index.md).")
+    store = store_of(tmp_path)
+    start = store.find("Start")
+    assert start is not None
+    leads = {store.find(link.target) for link in store.get(start).links}
+    assert leads == {store.find("Setting up")} == {store.find("guides/setup.md")}
+    assert [one.id for one in store.linking("index.md")] == ["guides/setup.md"]
+
+
+def test_rows_are_documents_by_their_title_and_text_columns(tmp_path: Path):
+    paragraphs = [{"section": "", "text": "It orbits Earth.", "links": [{"anchor": "Earth", "target": "Earth"}]}]
+    found = opened(
+        write_rows(
+            tmp_path / "rows.jsonl",
+            {"title": "Moon", "paragraphs": paragraphs},
+            {"title": "Earth", "text": "A planet.\n\nIt has one moon.", "links": ["Moon", {"title": "Sun"}]},
+            {"title": "Luna", "redirect": "Moon", "text": ""},
+        )
+    )
+    assert found["Moon"].links == (Link("Earth", "Earth"),)
+    assert [one.text for one in found["Earth"].passages] == ["A planet.", "It has one moon."]
+    assert found["Earth"].links == (Link("Moon", "Moon"), Link("Sun", "Sun"))
+    assert found["Luna"].redirect == "Moon"
+
+
+def test_rows_of_one_title_are_paragraphs_of_one_document(tmp_path: Path):
+    rows = [
+        {"title": "Moon", "text": "First."},
+        {"title": "Moon", "text": "Second."},
+        {"title": "Moon", "text": "First."},
+    ]
+    assert [one.text for one in opened(write_rows(tmp_path / "rows.jsonl", *rows))["Moon"].passages] == [
+        "First.", "Second."
+    ]  # fmt: skip
+
+
+def test_question_rows_give_the_paragraphs_they_carry_and_never_the_question(tmp_path: Path):
+    hotpot = {
+        "question": "Who?", "answer": "X",
+        "context": {"title": ["A", "B"], "sentences": [["One. ", "Two."], ["Three."]]},
+    }  # fmt: skip
+    musique = {"question": "Who?", "paragraphs": [{"title": "C", "paragraph_text": "Four."}]}
+    found = opened(write_rows(tmp_path / "rows.jsonl", hotpot, musique))
+    assert {title: document.text for title, document in found.items()} == {
+        "A": "One. Two.",
+        "B": "Three.",
+        "C": "Four.",
+    }
+
+
+def test_a_file_without_a_text_column_and_a_path_that_is_not_there_say_so(tmp_path: Path):
+    questions = write_rows(tmp_path / "questions.jsonl", {"question": "Who?", "answers": ["X"]})
+    with pytest.raises(SourceError, match=r"no document was found .*none of its columns \(question, answers\)"):
+        DocumentStore.open([questions])
+    with pytest.raises(SourceError, match="there are no documents at"):
+        DocumentStore.open([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="no document was found"):
+        DocumentStore.open([tmp_path / "empty"])
+
+
+def test_a_readme_beside_data_files_is_their_card_and_its_licence_is_kept(tmp_path: Path, store_of: Opener):
+    write_rows(tmp_path / "rows.jsonl", {"title": "Moon", "text": "It orbits."})
+    write(tmp_path / "README.md", "---\nlicense: cc-by-sa-4.0\n---\n# Moons\n\nA set.\n")
+    store = store_of(tmp_path)
+    assert (len(store), store.licences) == (1, ("cc-by-sa-4.0",))
+
+
+def test_redirects_are_followed_and_those_in_a_circle_lead_nowhere(tmp_path: Path, store_of: Opener):
+    rows = [
+        {"title": "Moon", "text": "It orbits."},
+        {"title": "Luna", "redirect": "Selene"}, {"title": "Selene", "redirect": "Moon"},
+        {"title": "Up", "redirect": "Down"}, {"title": "Down", "redirect": "Up"}, {"title": "Me", "redirect": "Me"},
+        {"title": "Mercury", "text": "Mercury may refer to: a planet, an element."},
+    ]  # fmt: skip
+    store = store_of(write_rows(tmp_path / "rows.jsonl", *rows))
+    assert store.find("luna") == store.find("Moon") is not None
+    assert [store.find(title) for title in ("Up", "Me", "Mercury", "Nobody")] == [None] * 4
+    assert len(store) == 1
+
+
+def test_a_title_that_only_its_bracket_tells_apart_leads_nowhere_without_it(tmp_path: Path, store_of: Opener):
+    rows = [{"title": f"Mercury ({kind})", "text": "Text."} for kind in ("planet", "element")]
+    store = store_of(write_rows(tmp_path / "rows.jsonl", *rows, {"title": "Venus (planet)", "text": "Text."}))
+    assert store.find("Mercury") is None
+    assert store.find("Mercury (planet)") is not None
+    assert store.find("Venus") == store.find("Venus (planet)") is not None
+
+
+def test_documents_that_a_text_names_are_found_by_whole_titles(tmp_path: Path, store_of: Opener):
+    rows = [{"title": title, "text": "Text."} for title in ("Mara Ellis", "Empire", "Quill", "Phoenix (band)")]
+    store = store_of(write_rows(tmp_path / "rows.jsonl", *rows))
+    text = "Quill is small. It saw Mara Ellis's Empire State film, near Quill and Phoenix, by Mara Ellis Brown."
+    assert [mention.text for mention in store.named_in(text)] == ["Mara Ellis", "Quill"]
+
+
+def test_phrases_are_found_in_documents_without_links(tmp_path: Path, store_of: Opener):
+    rows = [
+        {"title": "A", "text": "The Silver Lake was shot in Quill."},
+        {"title": "B", "text": "A lake of silver."},
+        {"title": "C", "text": "silver lake, again."},
+    ]
+    store = store_of(write_rows(tmp_path / "rows.jsonl", *rows))
+    assert {store.get(number).title for number in store.holding("Silver Lake")} == {"A", "C"}
+    assert store.holding("!!!") == store.like("") == []
+
+
+def test_a_folder_that_holds_the_documents_is_used_again_until_the_source_changes(tmp_path: Path):
+    source, kept = write_rows(tmp_path / "rows.jsonl", {"title": "A", "text": "One."}), tmp_path / "kept"
+    revisions = []
+    for text in ("", "", "{}\n" + orjson.dumps({"title": "B", "text": "Two."}).decode()):
+        with source.open("a", encoding="utf-8") as file:
+            file.write(text)
+        store = DocumentStore.open([source], kept)
+        written = (kept / "documents.db").stat().st_mtime_ns
+        revisions.append((store.revision, written, len(store)))
+        store.close()
+    assert revisions[0] == revisions[1]
+    assert (revisions[2][0] != revisions[0][0], revisions[2][2]) == (True, 2)
+
+
+def test_a_temporary_store_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temp"))
+    (tmp_path / "temp").mkdir()
+    source = write_rows(tmp_path / "rows.jsonl", {"title": "A", "text": "One."})
+    store = DocumentStore.open([source])
+    store.holding("One")
+    assert list((tmp_path / "temp").iterdir())
+    store.close()
+    with pytest.raises(SourceError):
+        DocumentStore.open([write(tmp_path / "bad.xyz", "?")])
+    assert not list((tmp_path / "temp").iterdir())
+
+
+def test_wikitext_is_what_a_reader_sees_of_it():
+    text = (
+        "{{Infobox|x=1}}'''The Moon''' ({{IPA|x}}; [[Latin]]: {{lang|la|Luna}}) is [[Earth|Earth's]] "
+        "{{convert|3474|km}} moon.<ref>a [[note]]</ref> See [[Star Wars: A New Hope]].\n\n"
+        "[[File:Moon.jpg|thumb|The [[Sun]]]][[Category:Moons]]\n== Visits ==\n* [[Apollo 11]] landed\n* Others\n"
+        '{| class="x"\n| cell\n|}\n== References ==\n[[Nobody]]\n'
+    )
+    found = passages_of(text)
+    assert [(one.section, one.text) for one in found] == [
+        ("", "The Moon (Latin: Luna) is Earth's 3474 km moon. See Star Wars: A New Hope."),
+        ("Visits", "Apollo 11 landed"),
+        ("Visits", "Others"),
+    ]
+    assert [link.target for one in found for link in one.links] == [
+        "Latin", "Earth", "Star Wars: A New Hope", "Apollo 11"
+    ]  # fmt: skip
+
+
+DUMP = [
+    page("The Moon", "'''The Moon''' orbits [[Earth]]. [[Luna]] &amp; others."),
+    page("Talk:The Moon", "chatter", ns=1),
+    page("Luna", "#REDIRECT [[The Moon]]", redirect="The Moon"),
+    page("Earth", "'''Earth''' has [[The Moon]]."),
+    page("Mercury", "{{disambiguation}} '''Mercury''':\n* planet"),
+]
+
+
+@pytest.mark.parametrize(("name", "opener"), [("w.xml", open), ("w.xml.bz2", bz2.open), ("w.xml.gz", gzip.open)])
+def test_a_mediawiki_dump_is_read_packed_or_not(tmp_path: Path, store_of: Opener, name: str, opener: Callable):
+    path = tmp_path / name
+    with opener(path, "wt", encoding="utf-8") as file:
+        file.write(HEAD + "".join(DUMP) + "</mediawiki>")
+    assert is_dump(path)
+    store = store_of(path)
+    moon = store.find("Luna")
+    assert moon is not None
+    assert store.get(moon).text == "The Moon orbits Earth. Luna & others."
+    assert (len(store), store.find("Mercury")) == (2, None)
+
+
+def test_a_dump_that_is_cut_off_or_damaged_gives_what_was_whole(tmp_path: Path, store_of: Opener):
+    broken = page("Bad", "<b>never closed")
+    cut = write(tmp_path / "cut.xml", HEAD + DUMP[0] + broken + DUMP[3] + "<page><title>Half")
+    store = store_of(cut)
+    assert {store.get(number).title for number in store.numbers(0)} == {"The Moon", "Earth"}
+    assert [lost.name for lost in store.lost()] == ["Bad", "page 4"]
+    packed = bz2.compress((HEAD + "".join(DUMP) * 2000).encode())
+    (tmp_path / "cut.xml.bz2").write_bytes(packed[: len(packed) // 2] + b"\0" * 1000)
+    found = list(pages(tmp_path / "cut.xml.bz2"))
+    assert isinstance(found[-1], Lost)
+    assert "damaged" in found[-1].why
+
+
+def test_a_page_cannot_define_entities_and_a_text_cannot_close_a_page(tmp_path: Path):
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
+    tricky = page("Tricky", "&lt;/page&gt; &lt;page&gt; &amp;amp;") + page("Bomb", "&b;")
+    found = list(pages(write(tmp_path / "w.xml", bomb + HEAD + tricky)))
+    assert found[0] == Page("Tricky", None, "</page> <page> &amp;")
+    assert isinstance(found[1], Lost)
+    assert "not well-formed" in found[1].why
+
+
+def test_of_a_large_dump_a_sample_is_taken_with_what_it_links_to_over_redirects(tmp_path: Path):
+    import sqlite3
+
+    from upcycle.sources.documents.store import _SCHEMA
+
+    articles = [page(f"Town {n}", f"Town {n} is near [[Way {n}]] and [[Town {n + 1}]].") for n in range(300)]
+    ways = [page(f"Way {n}", "", redirect=f"Road {n}") + page(f"Road {n}", f"Road {n} is long.") for n in range(300)]
+    dump = write(tmp_path / "w.xml", HEAD + "".join(ways) + "".join(articles))
+    taken = []
+    for _ in range(2):
+        db = sqlite3.connect(":memory:")
+        db.executescript(_SCHEMA)
+        add_dump(dump, StoreWriter(db), tmp_path, sample=20, linked=1)
+        taken.append(db.execute("SELECT id, redirect FROM document ORDER BY number").fetchall())
+        db.close()
+    assert taken[0] == taken[1]
+    titles = {title for title, redirect in taken[0] if redirect is None}
+    redirected = {redirect for _, redirect in taken[0] if redirect is not None}
+    assert 20 <= len(titles) <= 45
+    assert redirected
+    assert redirected <= titles
+    assert not (tmp_path / "pages.part").exists()
+
+
+def test_memory_does_not_grow_with_a_dump(tmp_path: Path):
+    code = (
+        "import resource, sys\nfrom pathlib import Path\nfrom upcycle.sources.documents.dump import pages\n"
+        "print(sum(1 for _ in pages(Path(sys.argv[1]))))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for number in (1_000, 30_000):
+        filler = "The river runs past the old mill and on to the sea. " * 60
+        dump = tmp_path / f"{number}.xml"
+        with dump.open("w", encoding="utf-8") as file:
+            file.write(HEAD)
+            file.writelines(page(f"Town {n}", f"Town {n} is near [[Town {n + 1}]]. {filler}") for n in range(number))
+        command = [sys.executable, "-c", code, str(dump)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        assert int(told[0]) == number
+        peaks.append(int(told[1]) / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+        dump.unlink()
+    assert peaks[1] < peaks[0] + 20, peaks
+
+
+def test_names_are_compared_without_case_accents_and_articles():
+    assert occurs("The Élan", "on board the elan!")
+    assert not occurs("Norway", "no way")
+    assert not occurs("the", "the")
+    assert key_of("Moon_landing#Apollo 11") == "moon landing"
+    assert plain_title("Mercury (planet)") == "Mercury"
+    assert plain_title("(sic)") == "(sic)"
+
+
+def test_sentences_do_not_end_at_initials_and_abbreviations():
+    text = 'J. R. Smith met Dr. Lee in St. Louis. They left (at 5 p.m.) for the U.S. Army. "Really?" she said.'
+    assert sentences(text) == [
+        "J. R. Smith met Dr. Lee in St. Louis.", "They left (at 5 p.m.) for the U.S. Army.", '"Really?" she said.'
+    ]  # fmt: skip
+
+
+@pytest.mark.data
+def test_real_articles_paragraphs_and_questions_are_read(shared_data: Path, store_of: Opener):
+    articles = store_of(shared_data / "documents" / "wikipedia_articles")
+    assert (len(articles) > 480, articles.linked, articles.lost()) == (True, True, [])
+    paragraphs = store_of(shared_data / "documents" / "hotpotqa")
+    assert (len(paragraphs) > 4500, paragraphs.linked) == (True, False)
