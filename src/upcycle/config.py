@@ -154,7 +154,8 @@ class S3(_Section):
     @field_validator("rationales", mode="before")
     @classmethod
     def _on_or_off(cls, value: Any) -> Any:
-        return {True: 3, False: 0}[value] if isinstance(value, bool) else value
+        words = {True: 3, False: 0, "on": 3, "off": 0}
+        return words.get(value, value) if isinstance(value, bool | str) else value
 
     @field_validator("extrapolate", "gate", "balance", mode="before")
     @classmethod

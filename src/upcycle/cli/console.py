@@ -132,6 +132,7 @@ _PLAIN = {
     ("source2synth", "curated"): "slice 1    {text}",
     ("s3", "first set"): "first set  {rows:,} examples, by {by}",
     ("s3", "no reasons"): "           no reasons for {label}: {why}",
+    ("s3", "control left out"): "           no comparison with {name}: {why}",
     ("s3", "training"): "train      the student on {rows:,} examples",
     ("s3", "mined"): "round {round}    {errors:,} errors on gold, {new:,} of them new; {wished:,} rows to write",
     ("s3", "warning"): "           {text}",

@@ -16,7 +16,7 @@ from typing import Any
 
 from upcycle.config import S3, Training
 from upcycle.curation.check import Check
-from upcycle.errors import ConfigError
+from upcycle.errors import ConfigError, UpcycleError
 from upcycle.llm.roles import Roles
 from upcycle.methods.s3.gold import GoldParts, split_gold
 from upcycle.methods.s3.history import History
@@ -97,19 +97,37 @@ def s3(
 
 async def _s3(loop: Loop, before: Callable[[], Sequence[Example]]) -> AsyncGenerator[Example | Dropped, None]:
     async with loop.student:
+        # The last rows wait until everything about them is written down: at the last one wanted, nobody listens on.
+        waiting: list[Example | Dropped] = []
         async with aclosing(loop.first_set(before())) as first:
             async for result in first:
-                yield result
-        await loop.learn_first()
-        while loop.goes_on():
-            plan = await loop.plan()
-            if plan is None:
-                break
-            batch = await loop.write(plan)
-            async with aclosing(loop.judge(plan, batch)) as judged:
-                async for result in judged:
-                    yield result
-        await loop.compare()
+                for one in waiting:
+                    yield one
+                waiting = [result]
+        stopped: UpcycleError | None = None
+        try:
+            await loop.learn_first()
+            while loop.goes_on(_kept(waiting)):
+                for one in waiting:
+                    yield one
+                waiting = []
+                if (plan := await loop.plan()) is None:
+                    break
+                batch = await loop.write(plan)
+                waiting = await loop.judge(plan, batch)
+                if batch.stopped is not None:
+                    raise batch.stopped
+            await loop.compare()
+        except UpcycleError as error:
+            stopped = error
+        for one in waiting:
+            yield one
+        if stopped is not None:
+            raise stopped
+
+
+def _kept(results: Sequence[Example | Dropped]) -> int:
+    return sum(isinstance(one, Example) for one in results)
 
 
 def _prepared(task: Task, settings: S3, seed: int) -> tuple[Task, Shape, GoldParts]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from upcycle.config import S3, Generate
 from upcycle.curation.check import Check
-from upcycle.errors import BudgetExceededError, ProviderError, RowError, RowKind
+from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowError, RowKind
 from upcycle.llm.model import Model
 from upcycle.methods.generate.ending import Ending
 from upcycle.methods.generate.writing import Failure
@@ -140,11 +140,11 @@ class Loop:
 
     # -- a round -----------------------------------------------------------------------------------------------------
 
-    def goes_on(self) -> bool:
-        """Whether another round is to be begun."""
+    def goes_on(self, waiting: int = 0) -> bool:
+        """Whether another round is to be begun, where so many kept rows are still to be handed on."""
         if not self.ended and self.number >= self.settings.rounds:
             self.end(f"all {self.number} rounds are done")
-        if not self.ended and self._needed() <= 0:
+        if not self.ended and self._needed() <= waiting:
             self.end("the rows asked for are there")
         return not self.ended
 
@@ -188,10 +188,8 @@ class Loop:
                 pass
         return batch
 
-    async def judge(self, plan: Plan, batch: Batch) -> AsyncGenerator[Example | Dropped, None]:
+    async def judge(self, plan: Plan, batch: Batch) -> list[Example | Dropped]:
         """Train on everything with the round's rows, and keep them if that helps; rows, kept or not, in either case."""
-        for one in batch.dropped:
-            yield one
         seen = self._look(batch.kept, self._first)
         after: Exam | None = None
         verdict: Gate | None = None
@@ -203,24 +201,24 @@ class Loop:
             after = await self._examined([*self.kept, *batch.kept], start)
             verdict = rounds.gate(self.gold.select, self._exams[-1].select, after.select, self.settings)
             reason = verdict.reason
-        kept = verdict is not None and verdict.kept
         self._note(plan, batch, seen, after, verdict, reason)
-        if kept and after is not None:
-            self._exams.append(after)
-            self.kept += batch.kept
-            self._extrapolated |= {error.row.id for error in plan.errors}
-        for example in batch.kept:
-            yield example if kept else Dropped(
-                example.id, example.origin, METHOD, RowKind.UNHELPFUL, f"round {self.number}: {reason}",
-                input=example.input, output=example.output,
-            )  # fmt: skip
-        if not kept:
+        if after is None or verdict is None or not verdict.kept:
             self.end(f"round {self.number} was not kept: {reason}")
-        elif batch.reason:
+            self.history.write()
+            return [*batch.dropped, *(self._unhelpful(example, reason) for example in batch.kept)]
+        self._exams.append(after)
+        self.kept += batch.kept
+        self._extrapolated |= {error.row.id for error in plan.errors}
+        if batch.reason:
             self.end(batch.reason)
         self.history.write()
-        if batch.stopped is not None:
-            raise batch.stopped
+        return [*batch.dropped, *batch.kept]
+
+    def _unhelpful(self, example: Example, reason: str) -> Dropped:
+        return Dropped(
+            example.id, example.origin, METHOD, RowKind.UNHELPFUL, f"round {self.number}: {reason}",
+            input=example.input, output=example.output,
+        )  # fmt: skip
 
     def _note(
         self, plan: Plan, batch: Batch, seen: Look, after: Exam | None, verdict: Gate | None, reason: str
@@ -304,8 +302,9 @@ class Loop:
         async with aclosing(self._written(wishes, lambda: count - len(batch.kept), batch)) as rows:
             async for _ in rows:
                 pass
-        if batch.stopped is not None:
-            raise batch.stopped
+        if batch.stopped is not None:  # a comparison is not worth the set it is of
+            self._tell("control left out", name=name, why=str(batch.stopped))
+            return []
         made = batch.kept if name == "gold" else [*self._first, *batch.kept]
         if not made:
             return []
@@ -342,7 +341,11 @@ class Loop:
     async def _examined(self, rows: Sequence[Example], start: Exam | None = None) -> Exam:
         self._tell("training", rows=len(rows), round=self.number)
         began, trained = time.monotonic(), self.student.trained
-        exam = await self.student.exam(rows, start=start)
+        try:
+            exam = await self.student.exam(rows, start=start)
+        except ConfigError as error:
+            # Nothing can be trained here, but rows were written and paid for: the run stops, and they are kept.
+            raise ProviderError(f"the small model cannot be trained: {error}") from error
         self._tell("trained", rows=len(rows), round=self.number, known=self.student.trained == trained,
                    seconds=round(time.monotonic() - began, 2))  # fmt: skip
         return exam

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from upcycle.config import Training
-from upcycle.errors import RowKind, UpcycleError
+from upcycle.errors import ProviderError, RowKind, UpcycleError
 from upcycle.methods.s3.gold import GoldParts
 from upcycle.methods.s3.worker import Learn, learn
 from upcycle.records import Example
@@ -185,7 +185,7 @@ def _receive(worker: subprocess.Popen[bytes]) -> Any:
     try:
         return pickle.load(worker.stdout)  # noqa: S301 - our own process
     except (EOFError, ValueError, pickle.UnpicklingError):
-        return UpcycleError(
+        return ProviderError(
             f"the process that trains the small model ended with {worker.wait()} (out of memory?); what is finished is"
             " kept, run again to go on, or take a smaller student"
         )
