@@ -4,7 +4,8 @@
 2. overlap: a verbatim span, by word 13-grams (8-grams for short items; arXiv 2005.14165 and after);
 3. semantic: the same in other words, by an encoder and a lexical confirmation (`paraphrase.py`; arXiv 2311.04850).
 
-`GoldIndex(items)` judges examples before they are kept and source records before they are transformed. The decision:
+`GoldIndex(items)` judges examples before they are kept, source records before they are transformed, and whole sets. The
+decision:
 n-grams that many gold items share are the task's own wording and never count. A naive 13-gram rule accuses most sources
 of a task with a template; here a template is learned from the gold itself.
 """
@@ -123,15 +124,33 @@ class GoldIndex:
 
     def match(self, text: str, choices: Sequence[str] | None = None) -> Match | None:
         """The item an input repeats, by the first tier that finds one."""
+        return self._by_words(text, choices) or self._paraphrase([self._meant(text, choices)])
+
+    def matches(self, examples: Sequence[Example]) -> list[Match | None]:
+        """The item each example of a whole set repeats; paraphrases are looked for against the set they are in.
+
+        Where that tier is on, it finds more than `match` does, which sees one example at a time.
+        """
+        found = [self._by_words(example.input, example.choices) for example in examples]
+        rest = [place for place, match in enumerate(found) if match is None]
+        paraphrases = self._meanings()
+        if paraphrases is not None:
+            texts = [self._meant(examples[place].input, examples[place].choices) for place in rest]
+            for place, near in zip(rest, paraphrases.nearest_together(texts), strict=True):
+                if near is not None and near.same:
+                    found[place] = self.paraphrase_of(near)
+        return found
+
+    def _by_words(self, text: str, choices: Sequence[str] | None) -> Match | None:
         part = _parts(text, choices)
         if "exact" in self.tiers:
             number = self._exact.get(digest(part.stem, *part.options))
             if number is not None:
                 return Match("exact", number, 1.0, f"has the same words as gold item {number + 1}")
-        words = part.words()
-        if "overlap" in self.tiers and (match := self._grams.match(words)):
-            return match
-        return self._paraphrase([self._own(_shown(text, choices), words)])
+        return self._grams.match(part.words()) if "overlap" in self.tiers else None
+
+    def _meant(self, text: str, choices: Sequence[str] | None) -> str:
+        return self._own(_shown(text, choices), _parts(text, choices).words())
 
     def match_fields(self, fields: Mapping[str, Any]) -> Match | None:
         """The item that a record's fields hold."""
@@ -153,12 +172,11 @@ class GoldIndex:
         return text if len(own) == len(words) else " ".join(own or words)
 
     def neighbours(self, examples: Sequence[Example]) -> list[Neighbour | None]:
-        """For each example the gold item nearest in meaning; None where the semantic tier is off."""
+        """For each example of a set the gold item nearest in meaning; None where the semantic tier is off."""
         paraphrases = self._meanings()
         if paraphrases is None:
             return [None] * len(examples)
-        parts = [(_shown(e.input, e.choices), _parts(e.input, e.choices).words()) for e in examples]
-        return paraphrases.nearest([self._own(text, words) for text, words in parts])
+        return paraphrases.nearest_together([self._meant(example.input, example.choices) for example in examples])
 
     def shown(self, number: int) -> str:
         """A gold item with its options, for people and models to read."""
@@ -179,8 +197,7 @@ class GoldIndex:
         if self._encode is None or not self._items:
             return None
         if self._paraphrases is None:  # only now, because it costs some milliseconds an item
-            own = [self._own(_shown(*item), _parts(*item).words()) for item in self._items]
-            self._paraphrases = Paraphrases(own, self._encode)
+            self._paraphrases = Paraphrases([self._meant(*item) for item in self._items], self._encode)
         return self._paraphrases
 
 

@@ -1,74 +1,27 @@
 """Paraphrases: the same said in other words, which no n-gram finds.
 
-A text is a paraphrase of the gold item whose vector is nearest to its own if a small logistic rule says so. The rule
-looks at the cosine and, against it, at how near the text lies to the other items (its background: texts of one genre
-all lie near each other; Conneau et al. 2018, section 2.3), at the content words both share, their lengths and their
-form. Texts with other numbers are never paraphrases. The weights were fitted on `benchmarks/paraphrases.jsonl` among
-unrelated rows and rows of the gold's own dataset; the benchmark judges each half by a rule fitted on the other.
+A text is a paraphrase of the gold item whose vectors are nearest to its own if a small logistic rule says so. The rule
+looks at the cosines of two layers and, against them, at how near the text lies to the other items (its background:
+texts of one genre all lie near each other; Conneau et al. 2018, section 2.3), at how well the words of both find each
+other (`alignment.py`), at the content words both share, their lengths and their form. Texts with other numbers are
+never paraphrases. Where a whole set is judged together, the rule also looks at how near each text lies to its fellows:
+what leaked lies nearer to gold than to the set it came in. The benchmark judges each pair by a rule fitted on others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
+from upcycle.curation.alignment import aligned
 from upcycle.curation.exact import folded
+from upcycle.curation.numbers import NUMBER_WORDS, numbers_of
+from upcycle.curation.paraphrase_rule import Features, Rule, least_of, probability_of, rule_for
 from upcycle.sources.encoder import SentenceEncoder
+from upcycle.sources.minilm import Reading
 from upcycle.sources.words import terms
-
-
-class Rule(NamedTuple):
-    """Weights of the logistic rule, and the probability from which on a text counts as a paraphrase.
-
-    Attributes:
-        judged: the probability from which on a judge, where there is one, is asked about it.
-        usual: the background of a text about whose surroundings nothing is known yet.
-    """
-
-    bias: float
-    cosine: float
-    background: float
-    words: float
-    numbers_agree: float
-    lengths_differ: float
-    forms_differ: float
-    same: float
-    judged: float
-    usual: float
-
-
-WEIGHTS = 7
-"""How many numbers of a rule are fitted; they come first."""
-
-RULES: Mapping[str, Rule] = {
-    "minilm": Rule(-5.57, 24.25, -28.39, -3.96, 1.57, -2.61, -1.68, same=0.69, judged=0.1, usual=0.3),
-    "static": Rule(-3.04, 20.01, -27.16, -5.9, 2.53, -2.62, -1.62, same=0.95, judged=0.2, usual=0.2),
-}
-"""By the encoder's name. Sharing words counts against a pair of the same cosine: it explains the cosine otherwise."""
-
-
-class Features(NamedTuple):
-    """What the rule looks at, for one text and the item nearest to it.
-
-    Attributes:
-        background: mean cosine of the ten nearest other items.
-        words: share of the shorter one's content words that the other has, too.
-        numbers_agree: 1 where both hold numbers, and at least half of them are the same.
-        lengths_differ: logarithm of the ratio of their lengths in words, without sign.
-        forms_differ: 1 where only one of them asks a question.
-        numbers_differ: both hold numbers, and fewer than half of them are the same.
-        enough: both hold so many content words that they say something of their own.
-    """
-
-    cosine: float
-    background: float
-    words: float
-    numbers_agree: float
-    lengths_differ: float
-    forms_differ: float
-    numbers_differ: bool
-    enough: bool
 
 
 class Neighbour(NamedTuple):
@@ -85,12 +38,22 @@ class Neighbour(NamedTuple):
     judged: bool
 
 
+class Seen(NamedTuple):
+    """A text, or an item, as it was looked at: where it stands, its nearest item, what the rule sees, its vectors."""
+
+    place: int
+    item: int
+    features: Features
+    vectors: Any
+
+
 class Paraphrases:
     """Gold items by their meaning.
 
     Items say different things by definition, so the rule is also asked about each item and the one nearest to it: what
-    is no likelier to say the same than two items of the gold are counts as nothing (all but the most alike in fifty).
-    Items and texts of more than 80 words are left out: nobody rewords a whole review, and spans find its copies.
+    is no likelier to say the same than two items of the gold are counts as nothing (all but the most alike in a
+    hundred). Items and texts of more than 80 words are left out: nobody rewords a whole review, and spans find its
+    copies.
 
     Args:
         items: the wording of each item.
@@ -99,91 +62,162 @@ class Paraphrases:
 
     def __init__(self, items: Sequence[str], encode: SentenceEncoder) -> None:
         self._numbers = [number for number, item in enumerate(items) if _short(item)]
-        self._items = [_Marks.of(items[number]) for number in self._numbers]
         self._encode = encode
-        self._rule = RULES[encode.name]
-        self._matrix = encode([items[number] for number in self._numbers]) if self._items else None
-        among = [features for _, features in self.among_themselves()]
-        self._least = least_of(among, self._rule, self._rule.same)
+        self._rule, self._rule_together = (rule_for(encode, together=together) for together in (False, True))
+        wording = [items[number] for number in self._numbers]
+        self._items = [_Text(reading, _Marks.of(text))
+                       for text, reading in zip(wording, self._read(wording), strict=True)]  # fmt: skip
+        self._matrix = _stacked([item.reading.vectors for item in self._items])
+        self._themselves = list(self._seen_items())
+        self._least = self._bound(self._themselves, self._rule)
 
     def nearest(self, texts: Sequence[str]) -> list[Neighbour | None]:
-        """The nearest item of each text; None where there are no items, or the text is too long to be reworded."""
+        """The nearest item of each text, whatever came before it; None where there is none, or the text is too long."""
+        return self._neighbours(texts, self._seen(texts, _short_ones(texts)), self._rule, self._least)
+
+    def nearest_together(self, texts: Sequence[str]) -> list[Neighbour | None]:
+        """The nearest item of each text, judged against the set that all of them are.
+
+        A set of fewer than 200 short texts says nothing of its texts; those are judged each by itself.
+        """
+        if self._rule_together is self._rule or len(_short_ones(texts)) < _FEWEST_FELLOWS or not self._items:
+            return self.nearest(texts)
+        seen, among = self.together(texts)
+        return self._neighbours(texts, seen, self._rule_together, self._bound(among, self._rule_together))
+
+    def alone(self, texts: Sequence[str]) -> tuple[Iterator[Seen], list[Seen]]:
+        """What the rule sees of texts by themselves, and of the items among themselves."""
+        return self._seen(texts, _short_ones(texts)), self._themselves
+
+    def together(self, texts: Sequence[str]) -> tuple[Iterator[Seen], list[Seen]]:
+        """What the rule sees of the texts of a set, and of the items held against that set."""
+        fellows = self._fellows(texts)
+        rest = [place for place in _short_ones(texts) if place not in fellows.seen]
+        return self._beside(fellows, self._all(fellows, texts, rest)), list(self._beside(fellows, self._themselves))
+
+    def _neighbours(
+        self, texts: Sequence[str], seen: Iterator[Seen], rule: Rule, least: float
+    ) -> list[Neighbour | None]:
         found: list[Neighbour | None] = [None] * len(texts)
-        short = [place for place, text in enumerate(texts) if _short(text)]
-        for place, (item, features) in zip(short, self.features([texts[place] for place in short]), strict=False):
-            probability = probability_of(features, self._rule)
-            same, judged = probability >= self._least, probability >= self._rule.judged
-            found[place] = Neighbour(item, probability, same and probability > 0, judged)
+        for one in seen:
+            probability = probability_of(one.features, rule.weights)
+            same = probability > 0 and probability >= least
+            found[one.place] = Neighbour(self._numbers[one.item], probability, same, probability >= rule.judged)
         return found
 
-    def features(self, texts: Sequence[str]) -> list[tuple[int, Features]]:
-        """The nearest item of each text, and what the rule looks at; nothing where there are no items."""
-        found: list[tuple[int, Features]] = []
-        if self._matrix is None:
-            return found
-        for start in range(0, len(texts), _BLOCK):
-            block = texts[start : start + _BLOCK]
-            found += self._seen([_Marks.of(text) for text in block], self._encode(block) @ self._matrix.T)
-        return found
+    def _bound(self, among: Sequence[Seen], rule: Rule) -> float:
+        return least_of([one.features for one in among], rule.weights, rule.same)
 
-    def among_themselves(self) -> list[tuple[int, Features]]:
+    def _read(self, texts: Sequence[str]) -> list[Reading]:
+        import numpy as np
+
+        if not texts:
+            return []
+        if self._encode.read is not None:
+            return self._encode.read(texts)
+        nothing = np.zeros((0, 0), np.float32)
+        return [Reading(np.asarray(row)[None], nothing, nothing) for row in self._encode(texts)]
+
+    def _seen(self, texts: Sequence[str], places: Sequence[int]) -> Iterator[Seen]:
+        for start in range(0, len(places) if self._items else 0, _BLOCK):
+            block = places[start : start + _BLOCK]
+            wording = [texts[place] for place in block]
+            read = [_Text(reading, _Marks.of(text)) for text, reading in zip(wording, self._read(wording), strict=True)]
+            yield from self._compared(block, read, self._cosines([one.reading.vectors for one in read]))
+
+    def _seen_items(self) -> Iterator[Seen]:
         """Items (up to a thousand of them) as texts among the others, those that are nearly the same left out."""
         import numpy as np
 
-        found: list[tuple[int, Features]] = []
-        if self._matrix is None or len(self._items) < 2:
-            return found
-        chosen = np.linspace(0, len(self._items) - 1, min(len(self._items), _CALIBRATING)).astype(int)
-        for start in range(0, len(chosen), _BLOCK):
+        chosen = np.linspace(0, len(self._items) - 1, min(len(self._items), _CALIBRATING)).astype(int).tolist()
+        for start in range(0, len(chosen) if len(self._items) > 1 else 0, _BLOCK):
             block = chosen[start : start + _BLOCK]
-            cosines = self._matrix[block] @ self._matrix.T
-            cosines[cosines >= _TWINS] = 0
-            found += self._seen([self._items[number] for number in block], cosines)
-        return found
+            cosines = self._cosines([self._items[number].reading.vectors for number in block])
+            cosines[:, (cosines[0] >= _TWINS)] = 0
+            yield from self._compared(block, [self._items[number] for number in block], cosines)
 
-    def _seen(self, texts: Sequence[_Marks], cosines: Any) -> list[tuple[int, Features]]:
+    def _cosines(self, vectors: Sequence[Any]) -> Any:
+        return _stacked(vectors).swapaxes(1, 2) @ self._matrix
+
+    def _compared(self, places: Sequence[int], texts: Sequence[_Text], cosines: Any) -> Iterator[Seen]:
+        """Texts beside their nearest items; `cosines` are (layers, texts, items)."""
+        nearest = cosines.sum(axis=0).argmax(axis=1)
+        backgrounds = [_background(layer, nearest, usual)
+                       for layer, usual in zip(cosines, self._rule.usual, strict=True)]  # fmt: skip
+        for row, (place, text, item) in enumerate(zip(places, texts, nearest.tolist(), strict=True)):
+            told = [
+                (float(layer[row, item]), float(near[row])) for layer, near in zip(cosines, backgrounds, strict=True)
+            ]
+            yield Seen(place, item, _features(text, self._items[item], told), text.reading.vectors)
+
+    def _fellows(self, texts: Sequence[str]) -> _Fellows:
         import numpy as np
 
-        nearest = cosines.argmax(axis=1)
-        others = cosines.copy()
-        others[np.arange(len(others)), nearest] = 0
-        others[others > _COPY] = 0
-        # Where there are few other items, texts about anything stand in for those that are missing.
-        others = np.concatenate((others, np.full((len(others), _NEAREST), _MISSING, np.float32)), axis=1)
-        top = -np.partition(-np.where(others == 0, _MISSING, others), _NEAREST - 1, axis=1)[:, :_NEAREST]
-        backgrounds = np.where(top == _MISSING, self._rule.usual, top).mean(axis=1)
-        return [
-            (self._numbers[item], _features(text, self._items[item], float(row[item]), float(background)))
-            for text, row, item, background in zip(texts, cosines, nearest.tolist(), backgrounds, strict=True)
-        ]
+        places = _short_ones(texts)
+        chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), _MOST_FELLOWS)).astype(int))
+        seen = {one.place: one for one in self._seen(texts, [places[number] for number in chosen.tolist()])}
+        return _Fellows(seen, _stacked([one.vectors for one in seen.values()]))
+
+    def _all(self, fellows: _Fellows, texts: Sequence[str], rest: Sequence[int]) -> Iterator[Seen]:
+        yield from fellows.seen.values()
+        yield from self._seen(texts, rest)
+
+    def _beside(self, fellows: _Fellows, seen: Iterator[Seen] | Sequence[Seen]) -> Iterator[Seen]:
+        """The same with how near each lies to its fellows. Near-copies are none, or a leak would hide a leak."""
+        stream = iter(seen)
+        while block := list(islice(stream, _BLOCK)):
+            cosines = _stacked([one.vectors for one in block]).swapaxes(1, 2) @ fellows.matrix
+            cosines[:, cosines[0] > _NEAR_COPY] = 0
+            for one, (fellow, earlier) in zip(block, cosines.max(axis=2).T.tolist(), strict=True):
+                yield one._replace(features=one.features._replace(fellow=fellow, earlier_fellow=earlier))
 
 
 _BLOCK = 256
 _NEAREST = 10
 _MISSING = -2.0
 _COPY = 0.98
+_NEAR_COPY = 0.85
 _TWINS = 0.95
-_UNLIKE = 0.98
 _CALIBRATING = 1000
+_FEWEST_FELLOWS = 200
+_MOST_FELLOWS = 5000
 _LONGEST = 80
+_ENOUGH_WORDS = 2
+
+
+class _Fellows(NamedTuple):
+    """Texts of a set, up to 5,000 of them: as they were looked at, by their places, and their vectors."""
+
+    seen: dict[int, Seen]
+    matrix: Any
 
 
 def _short(text: str) -> bool:
     return len(text) <= 20 * _LONGEST and len(folded(text).split()) <= _LONGEST
 
 
-_ENOUGH_WORDS = 2
-_NUMBER_WORDS = {
-    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
-    "ten": "10", "eleven": "11", "twelve": "12", "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50",
-    "hundred": "100", "thousand": "1000",
-}  # fmt: skip
+def _short_ones(texts: Sequence[str]) -> list[int]:
+    return [place for place, text in enumerate(texts) if _short(text)]
 
 
-def numbers_of(text: str) -> set[str]:
-    """Numbers of a text, those in English words up to twenty among them; not 1, for "one" is seldom a number."""
-    words = folded(text).split()
-    return {_NUMBER_WORDS.get(word, word) for word in words if word[0].isdigit() or word in _NUMBER_WORDS} - {"1"}
+def _stacked(vectors: Sequence[Any]) -> Any:
+    """Vectors of texts, (layers, width) each, as one array (layers, width, texts)."""
+    import numpy as np
+
+    return np.ascontiguousarray(np.stack(vectors, axis=-1)) if vectors else np.zeros((1, 0, 0), np.float32)
+
+
+def _background(cosines: Any, nearest: Any, usual: float) -> Any:
+    """Mean cosine of the ten nearest other items of each text, copies left out."""
+    import numpy as np
+
+    others = cosines.copy()
+    others[np.arange(len(others)), nearest] = 0
+    others[others > _COPY] = 0
+    # Where there are few other items, texts about anything stand in for those that are missing.
+    others = np.concatenate((others, np.full((len(others), _NEAREST), _MISSING, np.float32)), axis=1)
+    top = -np.partition(-np.where(others == 0, _MISSING, others), _NEAREST - 1, axis=1)[:, :_NEAREST]
+    return np.where(top == _MISSING, usual, top).mean(axis=1)
 
 
 class _Marks(NamedTuple):
@@ -200,38 +234,34 @@ class _Marks(NamedTuple):
         stems = (
             term
             for term in terms(text)
-            if not term[0].isdigit() and term not in _NUMBER_WORDS and (len(term) > 1 or not term.isascii())
+            if not term[0].isdigit() and term not in NUMBER_WORDS and (len(term) > 1 or not term.isascii())
         )
         return cls(frozenset(stems), frozenset(numbers_of(text)), len(words), "?" in text)
 
 
-def _features(text: _Marks, item: _Marks, cosine: float, background: float) -> Features:
-    both = bool(text.numbers and item.numbers)
-    agree = both and 2 * len(text.numbers & item.numbers) >= len(text.numbers | item.numbers)
+class _Text(NamedTuple):
+    """What is known of a text: as the encoder sees it, and what can be compared without one."""
+
+    reading: Reading
+    marks: _Marks
+
+
+def _features(text: _Text, item: _Text, told: Sequence[tuple[float, float]]) -> Features:
+    """What the rule looks at, given the cosine and the background in each layer, the last one first."""
+    mine, theirs = text.marks, item.marks
+    both = bool(mine.numbers and theirs.numbers)
+    agree = both and 2 * len(mine.numbers & theirs.numbers) >= len(mine.numbers | theirs.numbers)
+    (cosine, background), (earlier, earlier_background) = told[0], (*told, (0.0, 0.0))[1]
     return Features(
         cosine=cosine,
         background=background,
-        words=len(text.stems & item.stems) / max(1, min(len(text.stems), len(item.stems))),
+        words=len(mine.stems & theirs.stems) / max(1, min(len(mine.stems), len(theirs.stems))),
         numbers_agree=float(agree),
-        lengths_differ=abs(math.log((text.length + 2) / (item.length + 2))),
-        forms_differ=float(text.asks != item.asks),
+        lengths_differ=abs(math.log((mine.length + 2) / (theirs.length + 2))),
+        forms_differ=float(mine.asks != theirs.asks),
+        earlier=earlier,
+        earlier_background=earlier_background,
+        **aligned(text.reading, item.reading)._asdict(),
         numbers_differ=both and not agree,
-        enough=min(len(text.stems), len(item.stems)) >= _ENOUGH_WORDS,
+        enough=min(len(mine.stems), len(theirs.stems)) >= _ENOUGH_WORDS,
     )
-
-
-def probability_of(features: Features, weights: Sequence[float]) -> float:
-    """How probably a text with these features says what its item says; the weights are a rule's first seven."""
-    # The same sentence with other numbers is another problem, however near the vectors lie.
-    if not features.enough or features.numbers_differ:
-        return 0.0
-    total = weights[0] + sum(w * value for w, value in zip(weights[1:WEIGHTS], features[: WEIGHTS - 1], strict=True))
-    return 1 / (1 + math.exp(-total))
-
-
-def least_of(among: Sequence[Features], weights: Sequence[float], same: float) -> float:
-    """The probability from which on a text counts as a paraphrase, for gold whose items among themselves look so."""
-    import numpy as np
-
-    told = [probability_of(features, weights) for features in among]
-    return max(same, float(np.quantile(told, _UNLIKE)) if told else 0.0)

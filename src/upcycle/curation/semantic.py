@@ -13,7 +13,7 @@ from upcycle.contract import without_options
 from upcycle.curation.check import KEEP, Check
 from upcycle.curation.exact import options_of
 from upcycle.curation.near import content_of
-from upcycle.curation.paraphrase import numbers_of
+from upcycle.curation.numbers import numbers_of
 from upcycle.errors import ConfigError, RowKind
 from upcycle.records import Example, Verdict
 from upcycle.sources.encoder import Encoder, sentence_encoder

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from upcycle.llm import weights
-from upcycle.sources.minilm import load_minilm
+from upcycle.sources.minilm import Reading, load_minilm
 
 Encoder = Callable[[Sequence[str]], Any]
 """Texts to a matrix (numpy, float32) with one row of length 1 a text."""
@@ -38,10 +38,15 @@ def installed_encoder() -> Encoder | None:
 
 
 class SentenceEncoder(NamedTuple):
-    """An encoder under a name that thresholds are calibrated for: "minilm" or "static"."""
+    """An encoder under a name that thresholds are calibrated for: "minilm" or "static".
+
+    Attributes:
+        read: texts as vectors and tokens, where the encoder has tokens.
+    """
 
     name: str
     encode: Encoder
+    read: Callable[[Sequence[str]], list[Reading]] | None = None
 
     def __call__(self, texts: Sequence[str]) -> Any:
         """A matrix (float32) with one row of length 1 a text."""
@@ -52,6 +57,6 @@ def sentence_encoder() -> SentenceEncoder | None:
     """The best encoder of sentences there is: fetched MiniLM, else static word vectors, else None."""
     model = load_minilm(weights.path("minilm"))
     if model is not None:
-        return SentenceEncoder("minilm", model)
+        return SentenceEncoder("minilm", model, model.read)
     static = installed_encoder()
     return None if static is None else SentenceEncoder("static", static)
