@@ -50,7 +50,7 @@ class Reader:
         sentences = re.split(r"(?<=[.!?])\s+", parts["Context"])
         best = max(sentences, key=lambda one: len(asked & set(re.findall(r"\w+", one.lower()))))
         chunks = re.findall(r"\d[\d,.]*|[A-Z]\w+(?:\s[A-Z]\w+)*|\w+(?:\s\w+)?", best) or [best]
-        return max(chunks, key=lambda one: wanted[_shape(one)])
+        return max(reversed(chunks), key=lambda one: wanted[_shape(one)])
 
 
 def fit_reader(examples: Sequence[Example], training: Any, **more: Any) -> Reader:

@@ -578,7 +578,7 @@ async def test_grades_of_other_rows_do_not_judge_a_round():
     from upcycle.methods.s3.rounds import gate
 
     parts = gold_parts(reviews(), S3())
-    grades = [Grade(row.id, row.output, 1.0) for row in parts.mine]
+    grades = [Grade(row.id, row.output, 1.0, 1.0) for row in parts.mine]
     with pytest.raises(TypeError, match="MineRow cannot stand where a SelectRow decides"):
         gate(parts.mine, grades, grades, S3())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="these are of others"):

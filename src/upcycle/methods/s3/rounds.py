@@ -23,7 +23,9 @@ from upcycle.methods.s3.student import Exam, Grade
 from upcycle.methods.s3.writing import Wish
 
 _WRONG = 0.5
-"""A row that scores less is an error: not the label; of spans, neither the answer nor half of its words."""
+"""A row that scores less is an error: not the label, not the whole answer."""
+_FAR = 0.1
+"""F1 below which an answer has nothing to do with the right one."""
 _ALL = 0.95
 """Share of errors from which on gold and examples do not mean the same, and more rows would not help."""
 _MOST_OF_ONE = 10
@@ -33,15 +35,17 @@ _EVEN_OUT = 4
 
 
 class Error(NamedTuple):
-    """A mined row and what the student said instead."""
+    """A mined row, what the student said instead, and how near that is (0 to 1; above 0 for texts only)."""
 
     row: MineRow
     said: str
+    near: float = 0.0
 
 
 def mined(gold: GoldParts, exam: Exam) -> list[Error]:
     """Everything the student gets wrong on the mine part (the paper's D_mis)."""
-    return [Error(row, grade.said) for row, grade in zip(gold.mine, exam.mine, strict=True) if grade.right < _WRONG]
+    graded = zip(gold.mine, exam.mine, strict=True)
+    return [Error(row, grade.said, grade.near) for row, grade in graded if grade.right < _WRONG]
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def look_through(errors: Sequence[Error], extrapolated: set[str], gold: GoldPart
         return Found((), (), f"nothing is left to learn: the student gets all {len(gold.mine)} mined rows right")
     again = tuple(error for error in errors if error.row.id in extrapolated)
     fresh = tuple(errors) if plain else tuple(error for error in errors if error.row.id not in extrapolated)
-    if len(errors) >= _ALL * len(gold.mine):
+    if sum(error.near < _FAR for error in errors) >= _ALL * len(gold.mine):
         said = ", ".join(repr(text[:40]) for text, _ in Counter(error.said for error in errors).most_common(3))
         right = ", ".join(repr(text[:40]) for text, _ in Counter(error.row.output for error in errors).most_common(3))
         told = f"the student gets {len(errors)} of {len(gold.mine)} mined rows wrong; it says {said} where {right}"

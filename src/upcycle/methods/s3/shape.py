@@ -18,7 +18,7 @@ from upcycle.config import S3, Generate
 from upcycle.contract import Contract, Kind, infer_contract
 from upcycle.errors import ConfigError
 from upcycle.methods.generate.form import Form, form_of
-from upcycle.parts import part_names
+from upcycle.parts import label_counts, part_names
 from upcycle.records import Example, Origin
 from upcycle.task import Task
 
@@ -87,11 +87,26 @@ class Shape:
 
 
 def task_with_contract(task: Task) -> Task:
-    """The task, its contract read off the gold where neither demonstrations nor the user say anything of outputs."""
-    if task.demonstrations or task.contract != Contract(language=task.contract.language):
+    """The task, its contract read off the gold where neither demonstrations nor the user say anything of outputs.
+
+    Numbers that are few and repeat (0 and 1) are labels, whatever they look like.
+    """
+    contract = task.contract
+    given = bool(task.demonstrations) or contract != Contract(language=contract.language)
+    rows = _rows_of(task)
+    if (contract.kind == Kind.NUMBER or not given) and (counts := label_counts(rows)) is not None:
+        closed = Contract(kind=Kind.LABEL, labels=tuple(sorted(counts)), language=contract.language)
+        return task.model_copy(update={"contract": closed})
+    if given:
         return task
-    inferred = infer_contract([(row.input, row.output) for row in task.gold], language=task.contract.language)
+    inferred = infer_contract([(row.input, row.output) for row in task.gold], language=contract.language)
     return task.model_copy(update={"contract": inferred, "language": task.language or inferred.language})
+
+
+def _rows_of(task: Task) -> list[Example]:
+    return [
+        Example(str(n), row.input, row.output, Origin("gold"), None, row.choices) for n, row in enumerate(task.gold)
+    ]
 
 
 def shape_of(task: Task, settings: S3) -> Shape:
@@ -101,8 +116,7 @@ def shape_of(task: Task, settings: S3) -> Shape:
         ConfigError: a part to write that no input has; extractive outputs without a context and a question.
     """
     contract = task.contract
-    rows = [Example(str(n), row.input, row.output, Origin("gold")) for n, row in enumerate(task.gold)]
-    names = part_names(rows) if contract.kind in (Kind.LABEL, Kind.SPAN) else ()
+    names = part_names(_rows_of(task)) if contract.kind in (Kind.LABEL, Kind.SPAN) else ()
     if settings.write is not None and settings.write not in names:
         told = f"their parts are {', '.join(names)}" if names else "they have no named parts"
         raise ConfigError(f"methods.s3.write: {settings.write!r} is no part of the gold's inputs; {told}")

@@ -36,11 +36,17 @@ _TESTS = "s3-test"
 
 
 class Grade(NamedTuple):
-    """What the student said of one gold row; `right` is 0 to 1."""
+    """What the student said of one gold row.
+
+    Attributes:
+        right: by the metric, 0 to 1.
+        near: words in common with the right answer (F1) where answers are texts; else the same.
+    """
 
     id: str
     said: str
     right: float
+    near: float
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class Student:
 
     # -- the worker --------------------------------------------------------------------------------------------------
 
-    async def _done(self, work: Learn) -> list[tuple[str, str, float]]:
+    async def _done(self, work: Learn) -> list[tuple[str, str, float, float]]:
         if not _importable(self.fit) or not _importable(self.evaluate):
             return await asyncio.to_thread(learn, work)
         if self._worker is None or self._worker.poll() is not None:
@@ -198,4 +204,4 @@ def _importable(function: Callable[..., Any]) -> bool:
 
 
 def _grades(values: Sequence[Sequence[Any]]) -> tuple[Grade, ...]:
-    return tuple(Grade(str(one[0]), str(one[1]), float(one[2])) for one in values)
+    return tuple(Grade(str(one[0]), str(one[1]), float(one[2]), float(one[3])) for one in values)

@@ -35,11 +35,11 @@ class Learn(NamedTuple):
     seed: int
 
 
-def learn(work: Learn) -> list[tuple[str, str, float]]:
-    """(id, said, right) of every item, in their order."""
+def learn(work: Learn) -> list[tuple[str, str, float, float]]:
+    """(id, said, right, near) of every item, in their order; `near` is F1 where the metric knows it, else `right`."""
     predictor = work.fit(work.examples, work.training, folder=work.folder, seed=work.seed)
     scores = work.evaluate(predictor, work.items, work.metric, seed=work.seed)
-    return [(one.id, one.said, float(one.right)) for one in scores.items]
+    return [(one.id, one.said, float(one.right), float(one.measures.get("f1", one.right))) for one in scores.items]
 
 
 def main() -> None:
