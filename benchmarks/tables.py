@@ -216,27 +216,26 @@ def told_hostile(facts: dict[str, Any], args: argparse.Namespace) -> list[Line]:
 
 
 class NineInTen:
-    """A scripted intermediate model: says the true answer to a question 9 times in 10, else one of another question."""
+    """A scripted intermediate model: right 9 times in 10, else it says another answer of the same table."""
 
     name, writes = "a scripted model", False
 
-    def __init__(self, truth: dict[str, str], random: Random) -> None:
-        self._truth, self._random = truth, random
-        self._all = sorted(set(truth.values()))
+    def __init__(self, truth: dict[str, str], others: dict[str, list[str]], random: Random) -> None:
+        self._truth, self._others, self._random = truth, others, random
 
     async def answer(self, prompts: Sequence[str], *, samples: int) -> list[Said]:
         return [Said(tuple(self._said(prompt) for _ in range(samples))) for prompt in prompts]
 
     def _said(self, prompt: str) -> str:
         right = self._random.random() < 0.9
-        return f"{ANSWER_MARK} {self._truth[prompt] if right else self._random.choice(self._all)}"
+        return f"{ANSWER_MARK} {self._truth[prompt] if right else self._random.choice(self._others[prompt])}"
 
     async def likelihood(self, text: str) -> float | None:
         return None
 
 
 def filtering(args: argparse.Namespace) -> dict[str, Any]:
-    """Every third of 900 examples gets the answer of another one; the filter of three tries is to tell them apart."""
+    """Every third of 900 examples gets another answer of its table; the filter of three tries is to tell them apart."""
     return asyncio.run(_filtering(args))
 
 
@@ -249,11 +248,12 @@ async def _filtering(args: argparse.Namespace) -> dict[str, Any]:
             if isinstance(unit, Unit) and len(made) < 900:
                 built = await application.construct(unit, Writer(unit, task=task, model=None, seed=0, wanted=3))
                 made += [(unit, one) for one in built if isinstance(one, Grounded)]
-        model = NineInTen({asked(one, settings): one.answer for _, one in made}, random)
-        answers = sorted({one.answer for _, one in made})
+        others = {asked(one, settings): _others(unit, one, made) for unit, one in made}
+        made = [(unit, one) for unit, one in made if others[asked(one, settings)]]
+        model = NineInTen({asked(one, settings): one.answer for _, one in made}, others, random)
         planted: list[tuple[Unit, Grounded]] = []
         for number, (unit, one) in enumerate(made):
-            other = random.choice([answer for answer in answers if not soft_match(answer, one.answer)])
+            other = random.choice(others[asked(one, settings)])
             planted.append((unit, replace(one, answer=other) if number % 3 == 0 else one))
         tried = await filtered(planted, application, model, settings)
     finally:
@@ -262,6 +262,12 @@ async def _filtering(args: argparse.Namespace) -> dict[str, Any]:
     bad, good = kept[::3], [one for number, one in enumerate(kept) if number % 3]
     return {"filter_removed_bad": 1 - sum(bad) / len(bad), "filter_kept_good": sum(good) / len(good),
             "filter_planted": len(bad), "filter_sound": len(good)}  # fmt: skip
+
+
+def _others(unit: Unit, example: Grounded, made: Sequence[tuple[Unit, Grounded]]) -> list[str]:
+    """Answers to the other questions about a table that are not the answer to this one."""
+    found = {one.answer for other, one in made if other.id == unit.id}
+    return sorted(answer for answer in found if not soft_match(answer, example.answer))
 
 
 def told_filtering(facts: dict[str, Any], args: argparse.Namespace) -> list[Line]:
