@@ -41,6 +41,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT);
 """
 _VERSION = "2"
 _MOST_REDIRECTS = 5
+_WHOLE_DIGEST = 64 << 20
+_END = 1 << 20
 _TITLE, _NAME, _PLAIN = range(3)
 _CARD = "readme"
 
@@ -376,15 +378,30 @@ def _holds(folder: Path, digest: str) -> bool:
 
 
 def _digest(paths: Iterable[Path]) -> str:
-    """Changes when a file is added, removed or written; contents of gigabytes are not read for it."""
+    """Of names and contents; of a large file its size, when it was written and its ends stand for the contents."""
     digest = hashlib.sha256(_VERSION.encode())
     for path in paths:
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
             if file.is_file():
-                facts = file.stat()
                 name = file.relative_to(path if path.is_dir() else path.parent).as_posix()
-                digest.update(orjson.dumps([name, facts.st_size, facts.st_mtime_ns]))
+                digest.update(f"{name}\0{file.stat().st_size}\0".encode("utf-8", "surrogateescape"))
+                _add_contents(digest, file)
     return digest.hexdigest()[:16]
+
+
+def _add_contents(digest: Any, file: Path) -> None:
+    facts = file.stat()
+    try:
+        with file.open("rb") as stream:
+            if facts.st_size <= _WHOLE_DIGEST:
+                digest.update(stream.read())
+            else:
+                digest.update(str(facts.st_mtime_ns).encode())
+                digest.update(stream.read(_END))
+                stream.seek(-_END, 2)
+                digest.update(stream.read(_END))
+    except OSError:
+        digest.update(b"unreadable")  # it is named as lost when it is read
 
 
 def _keys(target: str) -> list[str]:

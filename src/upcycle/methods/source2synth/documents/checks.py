@@ -71,9 +71,8 @@ def leak(question: str, hops: Sequence[Hop]) -> str | None:
             return "the linking entity stands in the question"
     if occurs(hops[-1].answer, question):
         return "the answer stands in the question"
-    started = f"{hops[0].title} {hops[0].question}"
     for hop in hops[:-1]:
-        if _named_in_part(hop.answer, question, started):
+        if _named_in_part(hop.answer, question, hops[0].title):
             return "a part of the linking entity's name stands in the question"
     if any(occurs(plain_title(hop.title), question) for hop in hops[1:] if len(hop.title) > 2):
         return "the title of a further document stands in the question"
@@ -85,10 +84,11 @@ def told_twice(hops: Sequence[Hop]) -> str | None:
     last = hops[-1]
     if any(occurs(last.answer, hop.passage) for hop in hops[:-1]):
         return "one hop: the answer stands in an earlier document too"
-    for hop in hops[:-1]:
+    for number, hop in enumerate(hops[:-1]):
         clue = set(terms(hop.question)) - set(terms(f"{hop.answer} {last.title} which what who whose name missing"))
         if clue and len(clue & set(terms(last.passage))) >= _SAME_WORDS * len(clue):
-            return "one hop: the last document tells the description too"
+            which = "a hop less" if number else "one hop"
+            return f"{which}: the last document tells the description too"
     return None
 
 

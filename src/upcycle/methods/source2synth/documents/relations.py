@@ -81,7 +81,7 @@ _FOUNDED = re.compile(
     rf"\b(?:was|were) (?:first )?(?:founded|established|formed|incorporated) in (?:{_MONTH} )?{_YEAR}\b"
 )
 _AFTER_KIND = "that|which|who|whose|for|to|in|of|on|by|from|with|where|used|and"
-_KIND = re.compile(rf"^\W?(?:is|was) (an? [^,.;:()]{{4,60}}?)(?= (?:{_AFTER_KIND})\b|[,.;:(])")
+_KIND = re.compile(rf"^\W?(?:is|was) (an? [^,.;:()]{{3,60}}?)(?= (?:{_AFTER_KIND})\b|[,.;:(])")
 _VAGUER = "pair|member|part|kind|type|form|sort|series|group|list|set|collection|number|variety|name|term|word"
 _VAGUE = re.compile(rf"an? (?:\w+ )?(?:{_VAGUER})$")
 _PARTICIPLE = re.compile(r" \w+ed$")
