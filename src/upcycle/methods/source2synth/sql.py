@@ -149,22 +149,25 @@ class _Worker:
 
     def run(self, table: Table, statements: Sequence[str]) -> list[Outcome]:
         done: list[Outcome] = []
-        deaths = 0
+        careful, deaths = len(statements) == 1, 0
         while len(done) < len(statements):
             if not self._ready(table):
                 self._bury()
                 refused = Refused("too-big", "the table does not fit into the memory that SQL may use")
                 return done + [refused] * (len(statements) - len(done))
-            before = len(done)
-            done += self._feed(table, statements[len(done) :])
+            found = self._feed(table, statements[len(done) :], careful)
+            done += found
             if len(done) == len(statements):
                 break
             dead = self._bury()
-            deaths = deaths + 1 if len(done) == before else 1
+            if not careful:
+                careful = True  # what was done and not yet told is done again, to see which one it dies of
+                continue
+            deaths = 1 if found else deaths + 1
             # Once may have been a signal that was meant for somebody else.
             if dead.kind == "out-of-time" or deaths > 1:
                 done.append(dead)
-                deaths = 0
+                careful, deaths = False, 0
         return done
 
     def end(self) -> None:
@@ -191,10 +194,11 @@ class _Worker:
         with self._sending(head + body + b"\n"):
             return bool(self._lines(_LOADING))
 
-    def _feed(self, table: Table, statements: Sequence[str]) -> list[Outcome]:
-        """Outcomes as far as the process lives to tell them."""
+    def _feed(self, table: Table, statements: Sequence[str], careful: bool) -> list[Outcome]:
+        """Outcomes as far as the process lives to tell them; where `careful`, each before the next is begun."""
         outcomes: list[Outcome] = []
-        asked = json.dumps({"table": table.revision, "statements": list(statements)}).encode() + b"\n"
+        message = {"table": table.revision, "statements": list(statements), "careful": careful}
+        asked = json.dumps(message).encode() + b"\n"
         with self._sending(asked):
             while len(outcomes) < len(statements) and (lines := self._lines(self._limits["seconds"] + _GRACE)):
                 outcomes += map(_outcome, lines)
