@@ -12,8 +12,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from upcycle.config import S3, BuildConfig, Source2Synth, Training
-from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for
-from upcycle.curation.contamination import contamination_check, tiers_in_words
+from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for, tiers_of
+from upcycle.curation.contamination import LOOKED, contamination_check, tiers_in_words
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind, UpcycleError
 from upcycle.llm.roles import Roles, open_models
 from upcycle.methods.datatune import Search, datatune
@@ -90,9 +90,11 @@ def produce(
         gold = gold_parts(task, extrapolating, seed=config.seed)
         held_out = task.model_copy(update={"gold": gold.held_out()})
         own = checks_for(held_out, config.curation, rows=config.rows, written=True)
-        check = first_drop([contamination_check(gold.mined(), tiers=config.curation.contamination), own])
+        check = first_drop([contamination_check(gold.mined(), tiers=tiers_of(config.curation, written=False)), own])
     if task.gold:
-        run.tell("curation", tiers_in_words(config.curation.contamination), gold=len(task.gold))
+        looked = tiers_in_words(tiers := tiers_of(config.curation, written=written))
+        run.journal.set_meta(LOOKED, looked if tiers else "")
+        run.tell("curation", looked, gold=len(task.gold))
     starts: dict[str, tuple[float, Start]] = {}
     if (transforming := config.methods.datatune) is not None:
         starts["datatune"] = (
@@ -127,7 +129,7 @@ def produce(
             ),
         )
     if (grounding := config.methods.source2synth) is not None:
-        application = open_application(grounding, config.sources)
+        application = open_application(grounding, config.sources, folder=run.path / "source2synth" / "read")
         starts["source2synth"] = (
             grounding.share,
             lambda needed: source2synth(

@@ -40,8 +40,11 @@ _FEWEST = 8  # examples a student can be trained on at all
 _SIZE = "source2synth slice 0: size"
 
 
-def open_application(settings: Source2Synth, sources: Sequence[str]) -> Application:
+def open_application(settings: Source2Synth, sources: Sequence[str], *, folder: Path | None = None) -> Application:
     """The application the settings name, over the sources given.
+
+    Args:
+        folder: where documents are kept as they were read, so that a run goes on without reading them again.
 
     Raises:
         ConfigError, SourceError: no such application, or nothing it can read.
@@ -57,7 +60,7 @@ def open_application(settings: Source2Synth, sources: Sequence[str]) -> Applicat
     if settings.application == "documents":
         from upcycle.methods.source2synth.documents import open_documents
 
-        return open_documents(paths, settings)
+        return open_documents(paths, settings, folder=folder)
     from upcycle.methods.source2synth.recipe import open_recipe
 
     return open_recipe(Path(settings.application), paths, settings)

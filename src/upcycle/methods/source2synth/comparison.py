@@ -118,10 +118,15 @@ def against_random(
     return Compared(len(kept), scores, (found.value, found.low, found.high))
 
 
+def at_random(pool: Sequence[Pooled], count: int, *, seed: int) -> list[Example]:
+    """So many lessons of slice 1, drawn whatever the filter said; all of them where there are no more."""
+    draw = random.Random(f"{seed}:random").sample(range(len(pool)), min(count, len(pool)))
+    return [pool[place].lesson for place in sorted(draw)]
+
+
 def _arm(arm: str, pool: Sequence[Pooled], kept: Sequence[Pooled], seed: int) -> list[Example]:
     if arm == "random":
-        draw = random.Random(f"{seed}:random").sample(range(len(pool)), len(kept))
-        return [pool[place].lesson for place in sorted(draw)]
+        return at_random(pool, len(kept), seed=seed)
     if arm == "weighted":
         most = max(one.right for one in kept)
         # What is nearly always answered teaches least: it counts half of what is answered once.
