@@ -36,10 +36,11 @@ def _lines(found: dict[str, Any]) -> list[str]:
     elif origin["source"] is None:
         lines.append(f"  written  by {origin['model']}, {origin['method']} cell {origin['record']}")
     else:
-        record = f"{origin['config']}/{origin['split']}/{origin['record']}"
+        record = "/".join(part for part in (origin["config"], origin["split"], origin["record"]) if part)
         lines.append(f"  record   {record} of {origin['source']} at {(origin['revision'] or '')[:12]}")
         licences = ", ".join(origin["licences"]) or "not stated"
-        lines.append(f"  plan     {(origin['plan'] or '')[:12]}  licence {licences}")
+        plan = f"plan     {origin['plan'][:12]}  licence" if origin["plan"] else "licence "
+        lines.append(f"  {plan} {licences}")
     lines += _texts(found)
     for call in found["calls"]:
         lines.append(f"  call     {call['key'][:12]} {call['model']} {call['state']}, ${call['cost_micro'] / 1e6:.6f}")
