@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _WHERE = {
+    "compare": "api",
     "describe": "api",
     "train": "api",
     "curate": "api",
@@ -73,6 +74,7 @@ __all__ = [
     "UpcycleError",
     "Usage",
     "build",
+    "compare",
     "curate",
     "describe",
     "evaluate",

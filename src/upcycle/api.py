@@ -17,6 +17,7 @@ from upcycle.task import Demonstration, Task, make_task, read_demonstrations
 
 if TYPE_CHECKING:
     from upcycle.analysis.comparison import Comparison
+    from upcycle.comparing.result import ComparedLegs
     from upcycle.fitting import TrainReport
     from upcycle.plan_report import PlanReport
     from upcycle.report.curated import CuratedReport
@@ -109,7 +110,7 @@ def _demonstrations(examples: Examples) -> tuple[Demonstration, ...]:
 
 def _merged(found: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     merged = {**found, **given}
-    for key in ("model", "methods"):
+    for key in ("model", "methods", "training", "compare"):
         if isinstance(found.get(key), dict) and isinstance(given.get(key), dict):
             merged[key] = {**found[key], **given[key]}
     for method, flags in (given.get("methods") or {}).items():
@@ -324,6 +325,37 @@ async def evaluate(
     shown = _demonstrations(examples) if examples is not None else ()
     wanted = Wanted(gold, metric, shots, shown, columns, seed, limit)
     return await evaluate_model(model, wanted, against=against, out=out, listener=listener, settings=settings)
+
+
+async def compare(
+    task: str | os.PathLike[str] | Task,
+    *,
+    examples: Examples | None = None,
+    out: str | os.PathLike[str] | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> ComparedLegs:
+    """Train the same student on each set of rows the task could get, and say which is better and which is not.
+
+    Args:
+        out: the comparison's folder, `runs/<task name>-compare` where not given; what is finished in it is used.
+        listener: is told of every event.
+        settings: keys of the task file; `compare` holds the comparison's own (rows, seeds, curve, existing, baseline,
+            gold_share, label_usd), `training` the student's.
+
+    Raises:
+        UpcycleError: in one sentence; see `upcycle.errors`.
+    """
+    from upcycle.comparing.compare import compare as hold_together
+    from upcycle.comparing.written import write
+
+    resolved, config = resolve(task, examples=examples, **settings)
+    folder = Path(out) if out is not None else Path("runs") / f"{resolved.name}-compare"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; give a folder for the comparison")
+    found = await hold_together(resolved, config, folder, listener=listener)
+    write(found)
+    return found
 
 
 def open_run(

@@ -18,10 +18,10 @@ from upcycle.errors import UpcycleError
 
 VERBS = (
     *("init", "build", "search", "plan", "status", "report", "describe"),
-    *("train", "evaluate", "curate", "why", "retry", "export", "push", "models", "doctor"),
+    *("train", "evaluate", "compare", "curate", "why", "retry", "export", "push", "models", "doctor"),
 )
 
-_GO_ON = ("build", "plan", "train")
+_GO_ON = ("build", "plan", "train", "compare")
 """Verbs that keep what they did whatever they were asked; the others keep the calls to a model, where they make any."""
 
 

@@ -6,17 +6,16 @@ is sorted, cut or added to. What asks the same question lies in the same part, a
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from upcycle.contract import listed_options, without_options
+from upcycle.contract import listed_options
 from upcycle.errors import ConfigError
 from upcycle.evaluation.gold import GoldItem
-from upcycle.evaluation.metrics import plain
 from upcycle.records import Example, Origin
 from upcycle.task import Task
+from upcycle.training.seen import question
 
 ENOUGH = 100
 """Gold items below which none is spent on training: the rest would say too little."""
@@ -63,13 +62,13 @@ def part_gold(task: Task, share: float) -> GoldParts:
     """
     if not task.gold:
         raise ConfigError("nothing can be compared without gold; name a file of input and output with gold: or --gold")
-    known = {question(one.input, None) for one in task.demonstrations}
+    known = {question(one.input) for one in task.demonstrations}
     if len(task.gold) < ENOUGH:
         share = 0.0
     lost: Counter[str] = Counter()
     train: list[Example] = []
     test: list[GoldItem] = []
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     for number, item in enumerate(task.gold, 1):
         choices = tuple(item.choices or listed_options(item.input)) or None
         asked = question(item.input, choices)
@@ -90,15 +89,9 @@ def part_gold(task: Task, share: float) -> GoldParts:
     return GoldParts(train, test, lost["shown"], lost["repeated"], lost["unanswerable"])
 
 
-def question(text: str, choices: Sequence[str] | None) -> str:
-    """What an item asks, however its options are ordered and its spaces set."""
-    options = choices or listed_options(text)
-    return "\x1f".join((plain(without_options(text)), *sorted(map(plain, options))))
-
-
-def _share_of(asked: str) -> float:
-    """A number from 0 to 1 that only depends on the text."""
-    return int.from_bytes(hashlib.sha256(asked.encode()).digest()[:8]) / 2**64
+def _share_of(asked: bytes) -> float:
+    """A number from 0 to 1 that only depends on the question."""
+    return int.from_bytes(asked) / 256 ** len(asked)
 
 
 def _items(count: int) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Runs = Sequence[Sequence[float]]
 """Scores from 0 to 1: one row a seed, one column an item."""
-_RESAMPLES = 4000
+_RESAMPLES = 2000
 _AT_ONCE = 8_000_000  # numbers held in memory
 
 

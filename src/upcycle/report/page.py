@@ -31,8 +31,8 @@ MOST_ROWS = 100_000
 BUILD_ROWS = 5_000
 """Rows on the page that a build writes at its end, so that its last second stays one; `upcycle report` takes more."""
 _BUILD_RECORDS = 200_000
-_SCRIPTS = ("blocks.js", "dom.js", "charts.js", "rows.js", "list.js", "detail.js", "browser.js", "pairs.js", "map.js",
-            "sections.js", "main.js")  # fmt: skip
+_SCRIPTS = ("blocks.js", "dom.js", "charts.js", "rows.js", "list.js", "detail.js", "browser.js", "comparison.js",
+            "pairs.js", "map.js", "sections.js", "main.js")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,11 @@ def write_page(path: Path, *, sources: Sequence[Source], outcome: Mapping[str, A
     return _write(path / PAGE, [gathered], [records])
 
 
+def write_gathered(target: Path, gathered: Sequence[Gathered], *, comparison: Mapping[str, Any]) -> Page:
+    """The page of a comparison: its table, above what is quick to know of the datasets its legs drew from."""
+    return _write(target, gathered, [SourceRecords() for _ in gathered], comparison=comparison)
+
+
 class _Alike(NamedTuple):
     """What was measured between examples: per dataset, and the map of all."""
 
@@ -154,6 +159,7 @@ def _write(
     records: Sequence[SourceRecords],
     alike: _Alike | None = None,
     gold: Sequence[Example] = (),
+    comparison: Mapping[str, Any] | None = None,
 ) -> Page:
     blocks: dict[str, str] = {}
     datasets = [
@@ -169,12 +175,14 @@ def _write(
         "measured": alike is not None,
         "rule": alike.rule if alike else "",
         "difficulty": alike.difficulty if alike else {},
+        "comparison": comparison,
         "mapped": alike is not None and alike.points is not None,
     }
     blocks["facts"] = packing.packed(facts)
     if alike is not None and alike.points is not None:
         blocks["map"] = packing.packed(alike.points)
     title = " and ".join(one["name"] for one in datasets) if len(datasets) < 4 else f"{len(datasets)} datasets"
+    title = title if comparison is None else f"What helps {comparison['task']}"
     text = page(f"{title} · upcycle", blocks)
     try:
         write_text(target, text)

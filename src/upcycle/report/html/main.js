@@ -2,6 +2,7 @@
 
 import { block } from "./blocks.js";
 import { Browser } from "./browser.js";
+import { comparison, comparisonHeading } from "./comparison.js";
 import { drop, example } from "./detail.js";
 import { h, nothing, count } from "./dom.js";
 import { map } from "./map.js";
@@ -30,8 +31,8 @@ async function open() {
   app.replaceChildren(
     h("header", { class: "top" }, h("div", { class: "brand" }, "upcycle"), navigation(parts), theme()),
     h("main", { id: "main", tabindex: "-1" },
-      h("header", { class: "title" }, heading(page)),
-      figures(page), unread(page),
+      h("header", { class: "title" }, facts.comparison ? comparisonHeading(page) : heading(page)),
+      datasets.length && !facts.comparison ? figures(page) : null, unread(page),
       parts.map(({ id, name, about, content }) =>
         h("section", { class: "chapter", id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, name), about ? h("p", { class: "about" }, about) : null, content)),
       h("footer", { class: "end" }, `Made by upcycle ${facts.version}. Everything on this page is inside this file; it opens no connection.`)));
@@ -48,6 +49,7 @@ function chapters(page) {
   const runs = datasets.some((dataset) => dataset.kind === "run"), past = datasets.some((dataset) => dataset.kind !== "dataset");
   const dropped = datasets.some((dataset) => dataset.rows.dropped.count);
   return [
+    { id: "comparison", name: "What helps", about: "The same student, trained on each set of rows and scored on the same items.", content: page.facts.comparison ? comparison(page) : null, compared: true },
     { id: "funnel", name: "From candidates to kept", short: "Funnel", about: "Every record that was tried, and where it went.", content: funnel(page), past: true },
     { id: "cost", name: "Cost", about: "What was spent, by stage and by source.", content: cost(page), runs: true },
     { id: "plans", name: "Sources and plans", short: "Plans", about: "How the records of each source become examples.", content: plans(page), runs: true },
@@ -59,7 +61,7 @@ function chapters(page) {
     { id: "difficulty", name: "Difficulty", content: difficulty(page) },
     { id: "map", name: "Map", about: "Examples placed so that alike ones lie together.", content: later((place) => coverage(page, place), page.facts.mapped) },
     { id: "licences", name: "Licences", content: licenceTable(page) },
-  ].filter((part) => (runs || !part.runs) && (past || !part.past));
+  ].filter((part) => (runs || !part.runs) && (past || !part.past) && (part.compared ? page.facts.comparison : datasets.length));
 }
 
 /** A part that is made when it comes near the window, or before printing; a tall one holds its place until then. */
