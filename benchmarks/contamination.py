@@ -361,9 +361,8 @@ def crossed(encoder: SentenceEncoder, seen: Examined, rows: int, *, together: bo
                 count["wrong paraphrase" if kind == "paraphrase" and not right else kind] += 1
     kinds = Counter(seen.kinds)
     misses = (count["near miss"], kinds["near miss"])
-    return Found(
-        count["paraphrase"], kinds["paraphrase"], count["row"] + count["wrong paraphrase"], kinds["row"], misses
-    )
+    wrong = count["row"] + count["wrong paraphrase"]
+    return Found(count["paraphrase"], kinds["paraphrase"], wrong, rows, misses)
 
 
 def fitted(

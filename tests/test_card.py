@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from upcycle.config import BuildConfig
+from upcycle.curation.contamination import LOOKED
 from upcycle.errors import RowKind
 from upcycle.records import Dropped, Example, Origin
 from upcycle.report.card import TASK_CATEGORIES, drop_reasons, size_category, write_card
@@ -34,7 +35,13 @@ output: "{answer}"
 
 
 def make_run(
-    path: Path, licences: dict[str, int], *, split: dict[str, float] | None = None, dropped: int = 0, **task: Any
+    path: Path,
+    licences: dict[str, int],
+    *,
+    split: dict[str, float] | None = None,
+    dropped: int = 0,
+    looked: str = "gold is looked for by the same words",
+    **task: Any,
 ) -> str:
     """A run of so many rows under each licence, one source each; returns the text of its card."""
     made = make_task("Say which animal is larger.", name="zoo animals", language="en", **task)
@@ -52,6 +59,7 @@ def make_run(
             kind = RowKind.CONTAMINATED if n % 2 else RowKind.CONTRACT
             drop = Dropped(f"d{n}", Origin("datatune", source="zoo"), "curation", kind, reason)
             run.journal.row(STAGE, drop.id, state="dropped", kind=kind, value=drop)
+        run.journal.set_meta(LOOKED, looked)
         run.journal.commit()
         (path / "plans").mkdir()
         (path / "plans" / "zoo.yaml").write_text(PLAN)
@@ -173,6 +181,15 @@ def test_the_body_says_how_rows_were_made_and_why_others_were_not_kept(tmp_path:
     assert "| not stated | 2 | zoo1 |" in card
     assert "not legal advice" in card
     assert "No model was asked" in card
+
+
+def test_the_card_says_how_gold_was_looked_for_when_the_rows_were_made(tmp_path: Path):
+    gold = (Gold(input="cat or cow?", output="cow"),)
+    ran = "gold is looked for by the same words, verbatim spans; not by paraphrases, because no encoder is installed"
+    card = make_run(tmp_path / "x", {"mit": 3}, dropped=4, gold=gold, looked=ran)
+    assert f"2 rows were dropped because they repeat one of 1 evaluation items: {ran}." in card
+    off = make_run(tmp_path / "off", {"mit": 3}, gold=gold, looked="")
+    assert "1 evaluation items were given, but looking for them was switched off." in off
 
 
 def test_without_gold_the_card_does_not_claim_to_be_clean(tmp_path: Path):

@@ -2,7 +2,9 @@ from itertools import count
 
 import pytest
 
+from upcycle.config import Curation
 from upcycle.curation.checks import checks_for
+from upcycle.curation.conflict import conflict_check
 from upcycle.curation.contamination import contamination_check
 from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check
@@ -100,6 +102,55 @@ def test_a_repeated_example_is_dropped_once_it_was_kept():
 )
 def test_rows_surely_in_another_language_are_dropped(text: str, keep: bool):
     assert language_check("en")(example(text)).keep is keep
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "keep"),
+    [
+        ("Quiero cancelar mi reserva para mañana", "en", False),
+        ("No me gusta nada esta película, es muy aburrida", "en", False),
+        ("El envío llegó tarde y roto", "en", False),
+        ("Je voudrais annuler ma commande", "en", False),
+        ("Das Paket ist noch nicht angekommen", "en", False),
+        ("The parcel is not here yet and I am sad", "es", False),
+        ("What does 'Je ne sais pas' mean?", "en", True),
+        ("Los Angeles, Las Vegas and El Paso are warm", "en", True),
+        ("Ludwig van Beethoven was born in Bonn.", "en", True),
+        ("Which city?\nOptions:\n- Los Angeles\n- Las Vegas\n- El Paso", "en", True),
+        ("Madrid 2020", "en", True),
+    ],
+)
+def test_a_sentence_of_another_language_is_dropped_and_a_few_of_its_words_or_names_are_not(
+    text: str, language: str, keep: bool
+):
+    assert language_check(language)(example(text, "1")).keep is keep
+
+
+def test_the_same_input_with_two_labels_is_kept_once_and_both_labels_are_named():
+    check = conflict_check()
+    first = example("Where is my parcel?", "delivery")
+    assert check(first).keep
+    verdict = check(example("where is my  PARCEL?", "billing"))
+    assert (verdict.keep, verdict.kind, verdict.other) == (False, "conflict", first.id)
+    assert verdict.reason == "conflict: the same input is kept with the output 'delivery', and only one can be right"
+    assert check(example("Where is my parcel?", "delivery")).keep  # the same again is no conflict
+    assert check(example("Where is my parcel? (2)", "billing")).keep
+
+
+def test_while_a_dataset_is_made_conflicts_are_dropped_where_one_output_is_right():
+    def fate(instruction: str, pairs: list[tuple[str, str]]) -> list[str]:
+        shown = [Demonstration(input=text, output=output) for text, output in pairs]
+        check = checks_for(make_task(instruction, demonstrations=shown), Curation(demonstrations=False))
+        return [
+            check(row).kind
+            for row in (example("Is the shop open?", pairs[0][1]), example("Is the shop open?", pairs[1][1]))
+        ]
+
+    labels = [(f"Is the {thing} here?", answer) for thing in ("cat", "dog", "cow") for answer in ("yes", "no")]
+    assert fate("Say yes or no.", labels) == ["ok", "conflict"]
+    written = [("Tell me of the sea.", "It is wide and blue, and it never sleeps."),
+               ("Tell me of the moon.", "It is a lamp that nobody lit, far above us.")]  # fmt: skip
+    assert fate("Write a sentence.", written) == ["ok", "ok"]
 
 
 def test_an_output_in_another_language_than_the_input_is_right_where_the_demonstrations_say_so():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,8 @@ import pytest
 
 import upcycle
 from upcycle.curation.curate import CHECKS, Checks, curate, unique_ids
-from upcycle.errors import ConfigError, UpcycleError
+from upcycle.errors import ConfigError, ProviderError, UpcycleError
+from upcycle.llm.model import Completion, Request
 from upcycle.records import Example, Origin
 from upcycle.sources.examples import read_examples
 from upcycle.task import make_task
@@ -75,6 +79,78 @@ async def test_each_check_drops_what_it_is_for_and_names_why(tmp_path: Path):
     assert near["other"] == kept.examples[0].id
     assert 0.9 <= near["score"] < 1
     assert len(kept) + len(dropped(tmp_path / "out")) == 94
+
+
+async def test_a_curated_dataset_describes_itself_to_machines(tmp_path: Path):
+    (tmp_path / "set").mkdir()
+    write_rows(tmp_path / "set" / "test_gold.jsonl", [{"input": text, "output": "x"} for text in sentences()[:20]])
+    report = await upcycle.curate(tmp_path / "set" / "test_gold.jsonl", out=tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "croissant.json").read_bytes())
+    files = {one["contentUrl"]: one["sha256"] for one in document["distribution"]}
+    assert files
+    assert all(hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == digest
+                         for name, digest in files.items())  # fmt: skip
+    described = [one["@id"] for one in document["recordSet"]]
+    assert [name for name in described if not name.startswith("dropped/")] == [
+        f"{config}/{split}" for config in ("default", "provenance") for split in report.splits
+    ]
+    assert document["prov:wasDerivedFrom"][0]["prov:label"] == report.dataset
+    assert any(done.startswith("exact: ") for done in document["rai:dataPreprocessingProtocol"])
+
+
+async def test_mlcroissant_takes_what_curate_wrote(tmp_path: Path):
+    mlcroissant = pytest.importorskip("mlcroissant")
+    await upcycle.curate(dirty(tmp_path / "rows.jsonl"), out=tmp_path / "out")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = mlcroissant.Dataset(str(tmp_path / "out" / "croissant.json"))
+        rows = list(dataset.records(f"default/{dataset.metadata.record_sets[0].name.partition('/')[2]}"))
+    assert len(rows) == 90
+
+
+async def test_two_labels_of_one_input_are_a_conflict_that_is_said(tmp_path: Path):
+    rows = [{"text": text, "label": "good" if n % 2 else "bad"} for n, text in enumerate(sentences())]
+    other = {"text": rows[0]["text"].upper(), "label": "good"}
+    data = write_rows(tmp_path / "rows.jsonl", [*rows, other])
+    report = await upcycle.curate(data, out=tmp_path / "out", check="conflict,exact")
+    assert dict(report.dropped) == {"conflict": 1}
+    (gone,) = dropped(tmp_path / "out")
+    assert "kept with the output 'bad'" in gone["reason"]
+    assert gone["other"] == read_examples(tmp_path / "out").examples[0].id
+    texts = write_rows(tmp_path / "texts.jsonl", [{"input": "Tell me.", "output": text} for text in sentences()[:30]])
+    assert (await upcycle.curate(texts, out=tmp_path / "free", check="conflict")).kept == 30  # many things may be told
+
+
+STOLEN = "The doctor found at night that somebody had stolen his car."
+
+
+async def test_a_model_that_is_named_has_the_word_on_paraphrases_of_gold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    pytest.importorskip("wordllama")
+    monkeypatch.setenv("UPCYCLE_CACHE", str(tmp_path))
+    texts = ("The doctor found in the night that his car was stolen", "Banks raised the interest", STOLEN.upper())
+    rows = [Example(f"{n:016x}", text, "x", Origin("m")) for n, text in enumerate(texts)]
+    model = ScriptedModel(lambda request: {
+        key: {"same": "his car was stolen" in text}
+        for key, text in re.findall(r'<pair id="(\w+)">\nText:\n(.*)\n', request.messages[-1]["content"])
+    })  # fmt: skip
+    checks = Checks(names=("contamination",))
+    done = await curate(rows, checks=checks, gold=[(STOLEN, None)], model=model)
+    assert {one.id: one.reason for one in done.dropped} == {
+        rows[0].id: "says in other words what gold item 1 says", rows[2].id: "has the same words as gold item 1",
+    }  # fmt: skip
+    assert done.passes[0].note.endswith(f"each confirmed by {model.name}")
+    assert len(model.requests) == 1
+
+    class Broken(ScriptedModel):
+        async def complete(self, request: Request) -> Completion:
+            raise ProviderError("nobody answers")
+
+    alone = await curate(rows, checks=checks, gold=[(STOLEN, None)], model=Broken(lambda r: {}))
+    assert rows[2].id in {one.id for one in alone.dropped}  # words need no model
+    assert "the model confirmed none: nobody answers" in alone.passes[0].note
+    assert alone.stopped is None
 
 
 async def test_what_was_curated_is_a_dataset_that_can_be_curated_again(tmp_path: Path):

@@ -223,8 +223,9 @@ class Curation(_Section):
     """How much alike two rows are of which one is dropped; not given: near where a model writes rows, else exact."""
     near: float = Field(0.8, gt=0, le=1, description="Shared wording from which on two rows are near-duplicates.")
     semantic: float = Field(0.95, gt=0, le=1, description="Cosine from which on two rows say the same.")
-    contamination: tuple[Literal["exact", "overlap", "semantic"], ...] = ("exact", "overlap")
-    """How gold is looked for; "semantic" (paraphrases, by an encoder, some 10 ms a row) only where it is named here."""
+    contamination: tuple[Literal["exact", "overlap", "semantic"], ...] | None = None
+    """How gold is looked for; not given: by exact and overlap, and where a model writes rows and MiniLM is fetched by
+    semantic (paraphrases, some 15 ms a row), too."""
     label_share: float | None = Field(None, gt=0, le=1, description="Most of the rows one label may have.")
 
 

@@ -58,7 +58,7 @@ async def curate_dataset(
     tell = _Teller(listener)
     tell("read", count=len(found), unread=len(found.skipped), name=found.name, read_as=found.read_as)
     found = replace(found, examples=unique_ids(found.examples))
-    async with _model(config if checks.asks else None, path, listener) as asked:
+    async with _model(config if asks_model(checks, model) else None, path, listener) as asked:
         curated = await curate(
             found.examples, checks=checks, task=task, gold=[(one.input, one.choices) for one in known], known=known,
             model=asked,
@@ -84,6 +84,12 @@ def checks_of(check: str | Sequence[str] | None, settings: Mapping[str, Any]) ->
     strict = {name: settings[name] for name in _STRICTNESS if settings.get(name) is not None}
     given = Checks(names=wanted, **strict)
     return replace(given, names=tuple(name for name in CHECKS if name in wanted))
+
+
+def asks_model(checks: Checks, model: str | None) -> bool:
+    """Whether a model is asked: by a check that needs one, or one was named and may confirm what repeats gold."""
+    named = model is not None and model != "none"
+    return checks.asks or (named and "contamination" in checks.names and "semantic" in checks.tiers)
 
 
 def model_config(model: str | None, settings: Mapping[str, Any]) -> BuildConfig:

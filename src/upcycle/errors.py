@@ -67,6 +67,7 @@ class RowKind(StrEnum):
     CONTRACT = "contract"
     LANGUAGE = "language"
     DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
     CONTAMINATED = "contaminated"
     LICENCE = "licence"
     BALANCE = "balance"

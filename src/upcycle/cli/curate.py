@@ -51,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
     from upcycle.cli import console
     from upcycle.cli.consent import agree
     from upcycle.cli.working import at_once
-    from upcycle.curating import checks_of, model_config
+    from upcycle.curating import asks_model, checks_of, model_config
 
     names = ("near", "semantic", "guess", "even", "judge", "tries", "licence", "seed", "base_url", "budget")
     settings = {name: value for name in names if (value := getattr(args, name)) is not None}
-    asks = checks_of(args.check, settings).asks
+    asks = asks_model(checks_of(args.check, settings), args.model)
     if asks:
         asyncio.run(agree(model_config(args.model, settings), yes=args.yes))
     with console.events(args) as listener:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from upcycle.config import Curation
 from upcycle.curation.balance import quota_check
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.contamination import GoldIndex, contamination_check
+from upcycle.curation.conflict import conflict_check, one_is_right
+from upcycle.curation.contamination import TIERS, GoldIndex, contamination_check
 from upcycle.curation.contract import contract_check
 from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check
@@ -19,9 +20,10 @@ from upcycle.curation.language import language_check, languages_of
 from upcycle.curation.near import near_check
 from upcycle.curation.semantic import semantic_check
 from upcycle.records import Example, Record, Verdict
+from upcycle.sources.encoder import sentence_encoder
 from upcycle.task import Task
 
-__all__ = ["KEEP", "Check", "RecordCheck", "checks_for", "first_drop", "record_check_for"]
+__all__ = ["KEEP", "Check", "RecordCheck", "checks_for", "first_drop", "record_check_for", "tiers_of"]
 
 RecordCheck = Callable[[Record], Verdict]
 """What judges a source's record."""
@@ -46,11 +48,13 @@ def checks_for(
         checks.append(demonstration_check([shown.input for shown in task.demonstrations]))
     if settings.language and task.contract.language:
         checks.append(language_check(languages_of(task.contract.language, task.demonstrations)))
-    if task.gold and settings.contamination:
-        checks.append(contamination_check([(g.input, g.choices) for g in task.gold], tiers=settings.contamination))
+    if task.gold and (tiers := tiers_of(settings, written=written)):
+        checks.append(contamination_check([(g.input, g.choices) for g in task.gold], tiers=tiers))
     # What remembers comes last, so that it remembers only what is kept.
     duplicates = settings.duplicates or ("near" if written else "exact")
     if duplicates != "off":
+        if one_is_right(task.contract):
+            checks.append(conflict_check())
         checks.append(exact_check())
     if duplicates in ("near", "semantic"):
         checks.append(near_check(settings.near))
@@ -61,12 +65,22 @@ def checks_for(
     return first_drop(checks)
 
 
+def tiers_of(settings: Curation, *, written: bool) -> tuple[str, ...]:
+    """How gold is looked for while rows are made: as the settings say, else by words, and where a model writes rows and
+    MiniLM is there to read them, by meaning too; what a call costs makes its 15 ms a row small.
+    """
+    if settings.contamination is not None:
+        return settings.contamination
+    encoder = sentence_encoder() if written else None
+    return TIERS if encoder is not None and encoder.name == "minilm" else TIERS[:2]
+
+
 def record_check_for(task: Task, settings: Curation | None = None) -> RecordCheck | None:
     """What refuses a source's record before anything is made of it: one that holds a gold item, by words or by spans.
 
     Paraphrases are looked for in what was made only: a record has many fields, and most of them never get there.
     """
-    tiers = [tier for tier in (settings or Curation()).contamination if tier != "semantic"]
+    tiers = [tier for tier in tiers_of(settings or Curation(), written=False) if tier != "semantic"]
     if not task.gold or not tiers:
         return None
     return GoldIndex([(item.input, item.choices) for item in task.gold], tiers=tiers).contaminated_record

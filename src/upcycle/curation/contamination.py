@@ -4,10 +4,9 @@
 2. overlap: a verbatim span, by word 13-grams (8-grams for short items; arXiv 2005.14165 and after);
 3. semantic: the same in other words, by an encoder and a lexical confirmation (`paraphrase.py`; arXiv 2311.04850).
 
-`GoldIndex(items)` judges examples before they are kept, source records before they are transformed, and whole sets. The
-decision:
-n-grams that many gold items share are the task's own wording and never count. A naive 13-gram rule accuses most sources
-of a task with a template; here a template is learned from the gold itself.
+`GoldIndex(items)` judges examples before they are kept, source records before they are transformed, and whole sets.
+The decision: n-grams that many gold items share are the task's own wording and never count. A naive 13-gram rule
+accuses most sources of a task with a template; here a template is learned from the gold itself.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ from upcycle.records import Example, Record, Verdict
 from upcycle.sources.encoder import SentenceEncoder, sentence_encoder
 
 TIERS = ("exact", "overlap", "semantic")
+LOOKED = "contamination"
+"""Where a run's journal remembers how gold was looked for: its card says what ran, not what was asked for."""
 
 Item = tuple[str, Sequence[str] | None]
 """Input of a gold item, and its options where it carries them (else those its input lists)."""
@@ -124,14 +125,14 @@ class GoldIndex:
 
     def match(self, text: str, choices: Sequence[str] | None = None) -> Match | None:
         """The item an input repeats, by the first tier that finds one."""
-        return self._by_words(text, choices) or self._paraphrase([self._meant(text, choices)])
+        return self.match_words(text, choices) or self._paraphrase([self._meant(text, choices)])
 
     def matches(self, examples: Sequence[Example]) -> list[Match | None]:
         """The item each example of a whole set repeats; paraphrases are looked for against the set they are in.
 
         Where that tier is on, it finds more than `match` does, which sees one example at a time.
         """
-        found = [self._by_words(example.input, example.choices) for example in examples]
+        found = [self.match_words(example.input, example.choices) for example in examples]
         rest = [place for place, match in enumerate(found) if match is None]
         paraphrases = self._meanings()
         if paraphrases is not None:
@@ -141,7 +142,8 @@ class GoldIndex:
                     found[place] = self.paraphrase_of(near)
         return found
 
-    def _by_words(self, text: str, choices: Sequence[str] | None) -> Match | None:
+    def match_words(self, text: str, choices: Sequence[str] | None) -> Match | None:
+        """The item whose words an input has: the first two tiers, those of them that are looked through."""
         part = _parts(text, choices)
         if "exact" in self.tiers:
             number = self._exact.get(digest(part.stem, *part.options))
@@ -208,7 +210,7 @@ def tiers_in_words(tiers: Sequence[str] = TIERS) -> str:
     on = [looked[tier] for tier in TIERS if tier in tiers and (tier != "semantic" or encoder is not None)]
     said = f"gold is looked for by {', '.join(on) or 'nothing'}"
     if "semantic" not in tiers:
-        return f"{said}; not by paraphrases, which are only looked for where the semantic tier is named"
+        return f"{said}; not by paraphrases, which `upcycle curate --gold` looks for"
     if encoder is None:
         how = "pip install 'upcycle[embed]', then upcycle models fetch minilm"
         return f"{said}; not by paraphrases, because no encoder is installed ({how})"

@@ -16,6 +16,8 @@ from upcycle.curation.answerable import answerable
 from upcycle.curation.artefacts import artefact_check, artefacts
 from upcycle.curation.balance import balance, balance_check
 from upcycle.curation.check import KEEP, Check
+from upcycle.curation.confirmation import confirmed
+from upcycle.curation.conflict import conflict_check, one_is_right
 from upcycle.curation.contamination import TIERS, GoldIndex, tiers_in_words
 from upcycle.curation.contract import contract_check
 from upcycle.curation.demonstrations import demonstration_check
@@ -40,6 +42,7 @@ CHECKS: Mapping[str, str] = {
     "licence": "examples whose source's licence does not allow what was asked for",
     "demonstrations": "copies and near-copies of the task's demonstrations",
     "contamination": "examples that repeat a gold item",
+    "conflict": "examples whose input an earlier one has with another label, option or number",
     "exact": "examples that repeat an earlier one, whatever case, spacing and order of options",
     "near": "examples that share most of their wording and the answer with an earlier one",
     "semantic": "examples that say in other words what an earlier one says, by an encoder",
@@ -50,7 +53,7 @@ CHECKS: Mapping[str, str] = {
 }
 """What each check drops, in the order in which they run."""
 
-USUAL = ("contract", "language", "licence", "demonstrations", "contamination", "exact", "near")
+USUAL = ("contract", "language", "licence", "demonstrations", "contamination", "conflict", "exact", "near")
 """Checks that run unless others are named: they ask no model and drop nothing that is right."""
 
 
@@ -154,7 +157,7 @@ async def curate(
         gold: more inputs, with their options, that no example may repeat.
         known: examples whose outputs are right, by which the judge itself is measured; up to `KNOWN` are drawn. The
             task's gold where none are given.
-        model: what judges and answers.
+        model: what judges, answers, and reads pairs that may say the same.
         tell: is told of each check as it ends.
 
     Raises:
@@ -215,10 +218,10 @@ class _Work:
                 shown = self.task.demonstrations if self.task else ()
                 return (demonstration_check([one.input for one in shown]) if shown else None), ""
             case "contamination":
-                if not self.gold or not self.checks.tiers:
-                    return None, ""
-                index = GoldIndex(self.gold, tiers=self.checks.tiers)
-                return index.contaminated_example, f"{len(self.gold):,} gold; {tiers_in_words(self.checks.tiers)}"
+                return await self._contamination(kept) if self.gold and self.checks.tiers else (None, "")
+            case "conflict":
+                one = one_is_right(self.task.contract if self.task else None, kept)
+                return (conflict_check() if one else None), ""
             case "exact":
                 return exact_check(), ""
             case "near":
@@ -230,6 +233,24 @@ class _Work:
             case "balance":
                 return balance_check(kept, most=self.checks.even, seed=self.seed), ""
         return await self._ask(name, kept)
+
+    async def _contamination(self, kept: Sequence[Example]) -> tuple[Check, str]:
+        """Gold is looked for in the set as a whole; a model, where there is one, has the word on paraphrases."""
+        index = GoldIndex(self.gold, tiers=self.checks.tiers)
+        note = f"{len(self.gold):,} gold; {tiers_in_words(self.checks.tiers)}"
+        verdicts: dict[str, Verdict] | None = None
+        if self.model is not None and "semantic" in index.tiers:
+            words = {one.id: match.verdict() for one in kept if (match := index.match_words(one.input, one.choices))}
+            try:
+                rest = [one for one in kept if one.id not in words]
+                verdicts = words | await confirmed(rest, index, self.model)
+                note += f", each confirmed by {self.model.name}"
+            except (BudgetExceededError, ProviderError) as error:
+                note += f"; the model confirmed none: {error}"  # the encoder's own word then stands for all
+        if verdicts is None:
+            found = zip(kept, index.matches(kept), strict=True)
+            verdicts = {one.id: match.verdict() for one, match in found if match is not None}
+        return _looked_up(verdicts), note
 
     def _language(self, kept: Sequence[Example]) -> tuple[Check | None, str]:
         if self.task is not None and self.task.contract.language:
@@ -301,6 +322,10 @@ def _near(examples: Sequence[Example], threshold: float) -> Check:
             score=round(score, 3),
             other=examples[other].id,
         )
+    return _looked_up(verdicts)
+
+
+def _looked_up(verdicts: Mapping[str, Verdict]) -> Check:
     return lambda example: verdicts.get(example.id, KEEP)
 
 

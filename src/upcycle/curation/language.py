@@ -1,9 +1,10 @@
 """The language check: drops an example with a field that is surely in another language than its field should be.
 
 Two signs, per field. Scripts: the share of letters that the language is not written in, against what the
-demonstrations hold. Words: py3langid, believed only where it is sure and the text is long. Code, numbers and short
-texts pass. The decision: text that is plainly English is recognised by its small words first, because asking the
-classifier about every row costs more than all other checks together.
+demonstrations hold. Words: py3langid, believed where it is sure and the text is long, and in a sentence or two where
+small words of that language are there and none of the right one. Code, numbers and a few words pass. The decision:
+text that is plainly English is recognised by its small words first, because asking the classifier about every row
+costs more than all other checks together.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from upcycle.contract import detect_task_language, listed_options, without_options
 from upcycle.curation.check import KEEP, Check
+from upcycle.curation.small_words import languages_read
 from upcycle.errors import RowKind
 from upcycle.language import detect
 from upcycle.records import Example, Verdict
@@ -82,7 +84,7 @@ def language_check(language: str | Languages) -> Check:
     def check(example: Example) -> Verdict:
         for name, text in _fields(example.input, example.output):
             code = wanted.input if name == "input" else wanted.output
-            if code is not None and (found := _other(text, code, wanted.foreign)) is not None:
+            if code is not None and (found := _other(text, code, wanted.foreign, names=name == "options")) is not None:
                 reason, score = found
                 reason = f"the {name} {reason}, not {code}"
                 return Verdict(keep=False, kind=RowKind.LANGUAGE, reason=reason, score=round(score, 3))
@@ -110,8 +112,11 @@ def _fields(text: str, output: str) -> list[tuple[str, str]]:
     return [fields[0], ("options", " \n".join(options)[:_READ])] if options else fields
 
 
-def _other(text: str, language: str, foreign: float) -> tuple[str, float] | None:
-    """Why `text` is not in `language`, with how sure that is; None where it is or nobody can say."""
+def _other(text: str, language: str, foreign: float, *, names: bool = False) -> tuple[str, float] | None:
+    """Why `text` is not in `language`, with how sure that is; None where it is or nobody can say.
+
+    Names ("Los Angeles", "El Paso") are in another language than the text they stand in.
+    """
     share, number = foreign_letters(text, language)
     mixed = share > foreign and number >= _FEWEST_FOREIGN
     if not mixed and language == "en" and _plainly_english(text):
@@ -119,7 +124,8 @@ def _other(text: str, language: str, foreign: float) -> tuple[str, float] | None
     letters = sum(map(str.isalpha, text))
     # A language with letters of its own can be told from Latin text by far fewer of them.
     latin = language in _SCRIPTS and letters >= _ENOUGH_LATIN and len(_LATIN.findall(text)) > 0.95 * letters
-    if not mixed and not latin and letters < _ENOUGH_LETTERS:
+    read_as = set() if names or letters < _ENOUGH_LATIN else languages_read(text, language)
+    if not mixed and not latin and letters < _ENOUGH_LETTERS and not read_as:
         return None
     found = detect(text)
     if latin and found.code not in ("und", language):
@@ -127,7 +133,8 @@ def _other(text: str, language: str, foreign: float) -> tuple[str, float] | None
     if mixed:
         code = found.code if found.code not in ("und", language) else None
         return (_named(code), found.confidence) if code else (f"has {share:.0%} letters of other scripts", share)
-    if found.code not in ("und", language) and found.confidence >= _SURE:
+    sure = letters >= _ENOUGH_LETTERS and found.confidence >= _SURE
+    if found.code not in ("und", language) and (sure or found.code in read_as):
         return _named(found.code), found.confidence
     return None
 

@@ -17,7 +17,7 @@ from typing import Any
 import upcycle
 from upcycle.config import BuildConfig
 from upcycle.contract import Kind
-from upcycle.curation.contamination import tiers_in_words
+from upcycle.curation.contamination import LOOKED
 from upcycle.errors import RowKind
 from upcycle.report.croissant import rows_by_licence
 from upcycle.report.licence import NOT_ADVICE, NOT_STATED, LicenceVerdict, judge_licences
@@ -47,7 +47,7 @@ _SIZES = (
 def write_card(task: Task, config: BuildConfig, run: Run, report: Report) -> None:
     """Write `README.md` into the run."""
     verdict = judge_licences(rows_by_licence(report))
-    body = "\n\n".join(part for part in _sections(task, config, run.path, report, verdict) if part)
+    body = "\n\n".join(part for part in _sections(task, config, run, report, verdict) if part)
     head = dump_yaml(front_matter(task, run.path, report, verdict))
     write_text(run.path / "README.md", f"---\n{head}---\n\n{body}\n")
 
@@ -88,7 +88,8 @@ def _configs(path: Path, report: Report) -> list[dict[str, object]]:
     return configs
 
 
-def _sections(task: Task, config: BuildConfig, path: Path, report: Report, verdict: LicenceVerdict) -> list[str]:
+def _sections(task: Task, config: BuildConfig, run: Run, report: Report, verdict: LicenceVerdict) -> list[str]:
+    path = run.path
     return [
         f"# {task.name}",
         task.instruction,
@@ -101,7 +102,7 @@ def _sections(task: Task, config: BuildConfig, path: Path, report: Report, verdi
         "## What was dropped",
         _dropped(path, report),
         "## Duplicates and contamination",
-        _contamination(task, config, report),
+        _contamination(task, report, run.journal.meta(LOOKED)),
         "## What it cost",
         _cost(config, report),
         "## Licences",
@@ -220,16 +221,16 @@ def drop_reasons(path: Path) -> list[tuple[str, str, int]]:
     return [(kind, reason, count) for (kind, reason), count in sorted(counts.items(), key=lambda p: (-p[1], p[0]))]
 
 
-def _contamination(task: Task, config: BuildConfig, report: Report) -> str:
+def _contamination(task: Task, report: Report, looked: str | None) -> str:
+    """`looked` is how gold was looked for when the rows were made; empty where it was not."""
     same = report.dropped.get(RowKind.DUPLICATE, 0)
     told = f"{same:,} rows were dropped because they repeat another row or a demonstration."
     if not task.gold:
         return f"{told} No evaluation items were given, so none were looked for."
     items = f"{len(task.gold):,} evaluation items"
-    if not config.curation.contamination:
+    if not looked:
         return f"{told} {items} were given, but looking for them was switched off."
     found = report.dropped.get(RowKind.CONTAMINATED, 0)
-    looked = tiers_in_words(config.curation.contamination)
     return f"{told} {found:,} rows were dropped because they repeat one of {items}: {looked}."
 
 

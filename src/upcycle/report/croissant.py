@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 import upcycle
-from upcycle.report.licence import judge_licences
+from upcycle.report.licence import LicenceVerdict, judge_licences, licences_of
 from upcycle.report.summary import Report
 from upcycle.run import Run, write_text
 from upcycle.task import Task
@@ -103,32 +103,74 @@ def describe_dataset(task: Task, path: Path, report: Report) -> dict[str, Any]:
     Args:
         path: the run's folder, whose parquet files are whole.
     """
-    files = _files(path)
     verdict = judge_licences(rows_by_licence(report))
+    return {
+        **_head(task.name, path, [task.language] if task.language else []),
+        "description": f"{task.instruction} {report.kept:,} examples made by upcycle out of existing data.",
+        "citeAs": f"{task.name}, made by upcycle {upcycle.__version__} of: {_cited(report)}",
+        **_licence(verdict),
+        "keywords": ["synthetic", "upcycle", task.contract.kind.value],
+        **_responsible(task, report, verdict.reason),
+        "prov:wasDerivedFrom": [_entity(use.source, use.revision, use.licences) for use in report.sources],
+        **_rows(path),
+    }
+
+
+def describe_curated(
+    path: Path, name: str, *, kept: int, languages: Sequence[str], done: Sequence[str]
+) -> dict[str, Any]:
+    """The document of a dataset that was curated, as plain values.
+
+    Args:
+        path: its folder, whose parquet files are whole.
+        name: what was curated.
+        done: what each check did, a sentence each.
+    """
+    verdict = judge_licences(licences_of(path))
+    return {
+        **_head(f"{name}, curated", path, languages),
+        "description": f"{kept:,} examples of {name}, kept by upcycle.",
+        "citeAs": f"{name}, curated by upcycle {upcycle.__version__}",
+        **_licence(verdict),
+        "keywords": ["upcycle"],
+        "rai:dataPreprocessingProtocol": list(done),
+        "rai:dataLimitations": "Rows are as right as those of the dataset they were taken from.",
+        "rai:dataReleaseMaintenancePlan": verdict.reason,
+        "prov:wasDerivedFrom": [_entity(name, None, tuple(verdict.rows))],
+        **_rows(path),
+    }
+
+
+def _head(name: str, path: Path, languages: Sequence[str]) -> dict[str, Any]:
     return {
         "@context": dict(CONTEXT),
         "@type": "sc:Dataset",
         "conformsTo": list(CONFORMS_TO),
-        "name": task.name,
-        "description": f"{task.instruction} {report.kept:,} examples made by upcycle out of existing data.",
+        "name": name,
         "version": upcycle.__version__,
-        "datePublished": _written(files),
-        "citeAs": f"{task.name}, made by upcycle {upcycle.__version__} of: {_cited(report)}",
+        "datePublished": _written(_files(path)),
         "creator": {"@type": "sc:Organization", "name": "upcycle"},
-        **({"inLanguage": task.language} if task.language else {}),
-        **({"license": [_address(licence) for licence in verdict.rows]} if verdict.rows else {}),
-        "keywords": ["synthetic", "upcycle", task.contract.kind.value],
+        **({"inLanguage": languages[0] if len(languages) == 1 else list(languages)} if languages else {}),
         "isLiveDataset": False,
-        **_responsible(task, report, verdict.reason),
-        "prov:wasDerivedFrom": [
-            {
-                "@type": "prov:Entity",
-                "prov:label": use.source,
-                **({"sc:version": use.revision} if use.revision else {}),
-                "sc:license": [_address(licence) for licence in use.licences] or ["not stated"],
-            }
-            for use in report.sources
-        ],
+    }
+
+
+def _licence(verdict: LicenceVerdict) -> dict[str, Any]:
+    return {"license": [_address(licence) for licence in verdict.rows]} if verdict.rows else {}
+
+
+def _entity(source: str, revision: str | None, licences: Sequence[str]) -> dict[str, Any]:
+    return {
+        "@type": "prov:Entity",
+        "prov:label": source,
+        **({"sc:version": revision} if revision else {}),
+        "sc:license": [_address(licence) for licence in licences] or ["not stated"],
+    }
+
+
+def _rows(path: Path) -> dict[str, Any]:
+    files = _files(path)
+    return {
         "distribution": list(_distribution(path, files)),
         "recordSet": [_record_set(config, split, found) for (config, split), found in files.items()],
     }
@@ -154,11 +196,13 @@ def _cited(report: Report) -> str:
 
 
 def _files(path: Path) -> dict[tuple[str, str], list[Path]]:
+    """Parquet files by configuration and split, the usual splits first."""
     found: dict[tuple[str, str], list[Path]] = {}
     for config, folder in _CONFIGS:
-        for split in _SPLITS:
-            if files := sorted((path / folder).glob(f"{split}-*.parquet")):
-                found[config, split] = files
+        files = sorted((path / folder).glob("*-*.parquet"))
+        names = dict.fromkeys(file.name.partition("-")[0] for file in files)
+        for split in sorted(names, key=lambda name: (_SPLITS.index(name) if name in _SPLITS else len(_SPLITS), name)):
+            found[config, split] = [file for file in files if file.name.partition("-")[0] == split]
     return found
 
 

@@ -19,6 +19,7 @@ from upcycle.curation.curate import CHECKS, CuratedSet, Pass
 from upcycle.errors import ConfigError, RowKind
 from upcycle.records import Dropped, Example, Origin
 from upcycle.report.card import size_category
+from upcycle.report.croissant import describe_curated
 from upcycle.report.dataset import write_examples
 from upcycle.report.licence import judge_licences, licences_of
 from upcycle.run import write_text
@@ -116,7 +117,7 @@ def _dataset_of(facts: Path) -> str | None:
 
 
 def write_curated(path: Path, found: ExampleSet, curated: CuratedSet) -> CuratedReport:
-    """Write the dataset, `curation.json` and the card into a folder.
+    """Write the dataset, `curation.json`, `croissant.json` and the card into a folder.
 
     Raises:
         DiskError: no room; what was there before stays whole.
@@ -133,6 +134,9 @@ def write_curated(path: Path, found: ExampleSet, curated: CuratedSet) -> Curated
     )  # fmt: skip
     facts = orjson.dumps({"of": _dataset_of(path / FACTS), **report.facts()}, option=orjson.OPT_INDENT_2)
     write_text(path / FACTS, facts.decode() + "\n")
+    done = [f"{one.check}: {CHECKS[one.check]}; {_told(one)}." for one in report.passes]
+    document = describe_curated(path, found.name, kept=report.kept, languages=found.languages, done=done)
+    write_text(path / "croissant.json", orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
     write_text(path / "README.md", _card(path, found, report))
     return report
 
