@@ -98,11 +98,16 @@ def _predictions_at(against: str | PathLike[str] | None) -> list[Prediction] | N
     """Predictions that are there already; None where `against` names a model."""
     if against is None:
         return None
-    path = Path(against)
+    path = Path(against).expanduser()
     if path.is_file() and path.suffix in (".jsonl", ".json"):
         return read_predictions(path / ".." / PREDICTIONS if path.name == FACTS else path)
     if (path / FACTS).is_file():
         return read_predictions(path / PREDICTIONS)
+    if _served_name(against) is None and not path.is_dir() and str(against) not in _EMBEDDED:
+        raise ConfigError(
+            f"there is nothing to compare with at {str(against)!r}; give another model, or the folder or the"
+            f" {PREDICTIONS} of an earlier evaluation"
+        )
     return None
 
 

@@ -172,7 +172,7 @@ def _rows_gold(path: Path, split: str | None, columns: Columns | None) -> GoldSe
     metric = metric_of(reader.items) if reader.items else "exact_match"
     return GoldSet(
         examples.name, reader.items, metric, examples.read_as, examples.instruction, left_out=reader.left_out,
-        notes=_only_train(opened.splits),
+        notes=_only_train(opened.splits) if path.is_dir() else (),
     )  # fmt: skip
 
 
