@@ -250,7 +250,9 @@ def _likely(
 ) -> list[float]:  # fmt: skip
     """Probability of each example's label for a model that was trained on real data only."""
     check_real(real)
-    plain = settings.model_copy(update={"weights": "none", "grid": False, "learning_rates": ()})
+    plain = settings.model_copy(
+        update={"weights": "none", "grid": False, "learning_rates": settings.learning_rates[:1]}
+    )
     checker = fit_labels(
         real, plain, student=student, validation=(), real=(), work=work / "real", seed=seed, told=told
     )  # fmt: skip

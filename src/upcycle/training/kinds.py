@@ -16,12 +16,12 @@ _SAMPLE = 500
 
 
 def kind_of(examples: Sequence[Example]) -> str:
-    """`label` where outputs are few and repeat, `span` where they are cut from a context, else `text`."""
-    if label_counts(examples) is not None:
-        return "label"
+    """`span` where outputs are cut from a context, `label` where they are few and repeat, else `text`."""
     some = examples[:: max(1, len(examples) // _SAMPLE)]
     spans = sum(is_span(example.input, example.output) for example in some)
-    return "span" if some and spans >= _MOST * len(some) else "text"
+    if some and spans >= _MOST * len(some):
+        return "span"
+    return "label" if label_counts(examples) is not None else "text"
 
 
 def is_span(text: str, answer: str) -> bool:
