@@ -66,7 +66,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
     """
     try:
         facts = orjson.loads((folder / NAME).read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, orjson.JSONDecodeError) as error:
         raise ConfigError(f"{folder / NAME} cannot be read ({error}); train again into another folder") from None
