@@ -172,7 +172,8 @@ def test_without_the_extra_tfidf_works_and_the_others_name_it(reviews: Path):
     refused = run("-o", "torch", "--student", "minilm")
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1] == (
-        "upcycle: this student needs torch, transformers, peft, trl, accelerate; run `pip install torch 'upcycle[train]'`"
+        "upcycle: this student needs torch, transformers, peft, trl, accelerate;"
+        " run `pip install torch 'upcycle[train]'`"
         " (student tfidf needs nothing more)"
     )
 
