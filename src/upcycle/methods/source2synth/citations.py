@@ -109,12 +109,18 @@ def quoted(quote: str, document: Document) -> str | None:
 
 
 def _whole(text: str, start: int, end: int) -> str:
-    """What was found, with the rest of a word it breaks off in and the full stop behind it."""
+    """What was found, with the rest of a word it breaks off in, the full stop behind it, and both marks of a pair."""
     while start > 0 and text[start - 1].isalnum() and text[start].isalnum():
         start -= 1
     while end < len(text) and text[end].isalnum() and text[end - 1].isalnum():
         end += 1
-    return text[start : end + 1] if text[end : end + 1] in (".", "!", "?") else text[start:end]
+    if end < len(text) and text[end] in ".!?":
+        end += 1
+    if text[start:end].translate(_MARKS).count('"') % 2:
+        # One of a pair of quotation marks was left behind.
+        before, after = text[start - 1 : start].translate(_MARKS), text[end : end + 1].translate(_MARKS)
+        start, end = (start - 1, end) if before == '"' else (start, end + (after == '"'))
+    return text[start:end]
 
 
 def _document(unit: Unit) -> Document:

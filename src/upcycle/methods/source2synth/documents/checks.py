@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from upcycle.sources.documents import folded, occurs, plain_title
+from upcycle.sources.documents import Document, folded, occurs, plain_title
 from upcycle.sources.words import terms
 
 _YES_NO_ANSWERS = frozenset(["yes", "no", "true", "false"])
@@ -25,6 +25,7 @@ _YES_NO = re.compile(
 )
 _LONGEST_ANSWER = 15  # words
 _SAME_WORDS = 0.7  # of a description's words found in another document: it is told there too
+_OPENING = 3  # passages
 _PART = 4  # characters from which on a part of a name gives it away
 _CAPITALISED = re.compile(r"\b[^\W\d_a-z][\w'’-]+")
 
@@ -90,6 +91,16 @@ def told_twice(hops: Sequence[Hop]) -> str | None:
             which = "a hop less" if number else "one hop"
             return f"{which}: the last document tells the description too"
     return None
+
+
+def tell_apart(first: Document, second: Document) -> bool:
+    """Whether two documents can be compared: one that names the other's subject may tell of both already."""
+    if not first.passages or not second.passages or folded(first.title) == folded(second.title):
+        return False
+    return not any(
+        occurs(plain_title(one.title), "\n".join(passage.text for passage in other.passages[:_OPENING]))
+        for one, other in ((first, second), (second, first))
+    )
 
 
 def _named_in_part(entity: str, question: str, elsewhere: str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from upcycle.methods.source2synth.application import Grounded, Writer
-from upcycle.methods.source2synth.documents.checks import Hop, leak, told_twice
+from upcycle.methods.source2synth.documents.checks import Hop, leak, tell_apart, told_twice
 from upcycle.methods.source2synth.documents.finished import Finished, finished
 from upcycle.methods.source2synth.documents.related import Bridge, bridges, window
 from upcycle.methods.source2synth.documents.relations import Fact, facts
@@ -164,5 +164,5 @@ def _compared(writer: Writer, one: tuple[Document, Fact], two: tuple[Document, F
 def _like(writer: Writer, store: DocumentStore, document: Document) -> Iterator[Document]:
     for number in store.like(document.passages[0].text, limit=30):
         other = store.get(number)
-        if other.id != document.id and writer.allowed(other.id) and other.passages:
+        if other.id != document.id and writer.allowed(other.id) and tell_apart(document, other):
             yield other

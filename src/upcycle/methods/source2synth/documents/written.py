@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from upcycle.errors import RowError, RowKind
 from upcycle.methods.source2synth.application import Grounded, Writer
 from upcycle.methods.source2synth.documents.asking import Prompts, Values, asked, probe, shown
-from upcycle.methods.source2synth.documents.checks import Hop, flaw_of_answer, leak, told_twice
+from upcycle.methods.source2synth.documents.checks import Hop, flaw_of_answer, leak, tell_apart, told_twice
 from upcycle.methods.source2synth.documents.finished import Finished, finished
 from upcycle.methods.source2synth.documents.related import Bridge, bridges, bridges_of, is_name, reached, window
 from upcycle.records import Dropped
@@ -211,10 +211,8 @@ def _like(draft: Draft) -> Document:
     fit = [
         one
         for one in others
-        if one.id != document.id and one.id not in used and draft.writer.allowed(one.id)
-        # A document that names the other tells of both already.
-        and not occurs(plain_title(one.title), opening) and folded(one.title) != folded(document.title)
-    ]  # fmt: skip
+        if one.id != document.id and one.id not in used and draft.writer.allowed(one.id) and tell_apart(document, one)
+    ]
     _refuse(None if fit else "no other document is like it")
     return draft.writer.rng.choice(fit[:5])
 
