@@ -68,7 +68,8 @@ def test_what_is_cited_is_the_documents_own_text_not_the_models():
         ({"answer": "..."}, "the answer is empty, or yes or no"),
         ({"question": "Are refunds paid within 30 days?"}, "the answer stands in the question"),
         ({"question": "Tell me."}, "the question is no question"),
-        ({"question": "What does the document say of refunds?"}, "the question points at a text that nobody sees beside it"),
+        ({"question": "What does the document say of refunds?"},
+         "the question points at a text that nobody sees beside it"),
     ],
 )  # fmt: skip
 def test_what_is_not_borne_out_by_the_document_is_dropped_with_the_reason(change: dict[str, str], reason: str):

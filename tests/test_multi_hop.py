@@ -128,13 +128,12 @@ def test_three_hops_are_the_same_step_again(open_world: Opener):
 
 def test_a_comparison_names_two_subjects_and_is_answered_by_one_of_them(open_world: Opener):
     found = kept(results(open_world(kinds={"comparison": 1.0}), wanted=2))
-    assert {frozenset(one.units) for one in found} == {
-        frozenset({"The Silver Lake", "The Copper Hill"}), frozenset({"Mara Ellis", "Tomas Reed"})
-    }  # fmt: skip
-    answers = {one.question: one.answer for one in found}
-    films = [answer for question, answer in answers.items() if "came out" in question]
-    assert set(films) == {"The Silver Lake"}
-    assert all(set(one.units) >= {one.answer} for one in found)
+    # Mara Ellis and Tomas Reed are not compared: one text names the other, and may tell of both.
+    assert {frozenset(one.units) for one in found} == {frozenset({"The Silver Lake", "The Copper Hill"})}
+    asked = {"Which came out earlier, The Silver Lake or The Copper Hill?",
+             "Which came out earlier, The Copper Hill or The Silver Lake?"}  # fmt: skip
+    assert {one.question for one in found} <= asked
+    assert {one.answer for one in found} == {"The Silver Lake"}
 
 
 def test_what_is_made_hangs_on_the_seed_alone(open_world: Opener):
