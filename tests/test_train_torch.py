@@ -513,3 +513,26 @@ def test_batches_hold_every_example_once_an_epoch_and_like_lengths_together():
     assert list(order) != first
     spreads = [max(some) - min(some) for at in range(0, 96, 8) if (some := [lengths[n] for n in first[at : at + 8]])]
     assert sum(spreads) / len(spreads) < 15
+
+
+def test_long_examples_are_held_fewer_at_once_and_a_step_still_holds_them_all(causal: Path, tmp_path: Path):
+    from upcycle.training.trainer import Course, arguments, at_once
+
+    def course(*lengths: int) -> Course:
+        return Course(1, 8, 1e-4, lengths, judged=False, patience=0, seed=0)
+
+    short, long, endless = course(*[100] * 20), course(*[100] * 19, 1000), course(*[100] * 19, 5000)
+    assert [at_once(one) for one in (short, long, endless)] == [(8, False), (2, False), (1, True)]
+    found = arguments(long, tmp_path, 2)
+    assert (found["per_device_train_batch_size"], found["gradient_accumulation_steps"]) == (2, 4)
+
+
+def test_a_student_trained_frugally_is_the_same(causal: Path, monkeypatch: pytest.MonkeyPatch):
+    from upcycle.training import trainer
+
+    scores = []
+    for limit in (2048, 4):
+        monkeypatch.setitem(trainer.TOKENS_AT_ONCE, "cpu", limit)
+        student = fit(SAYINGS, quick(causal, epochs=2))
+        scores.append(student.score(["say one"], [["one , one"]])[0][0])
+    assert scores[0] == pytest.approx(scores[1], abs=2e-3)

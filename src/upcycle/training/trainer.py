@@ -25,6 +25,9 @@ from upcycle.training.predictor import Progress, Told
 SAVE_EVERY = 60.0
 """Seconds between two checkpoints inside an epoch: the most that a kill can cost."""
 
+TOKENS_AT_ONCE = {"cpu": 2048, "cuda": 32_768}
+"""Tokens of one pass forward and back, filling included."""
+
 _GROUP = 50  # batches among which examples are sorted by length
 
 
@@ -88,9 +91,9 @@ def run(make: Callable[[dict[str, Any]], Any], course: Course, folder: Path, tol
         DiskError: no room for a checkpoint.
     """
     notes: list[str] = []
-    batch = min(course.batch, len(course.lengths))
+    batch, frugal = at_once(course)
     while True:
-        trainer = _with_callbacks(make(arguments(course, folder, batch)), course, told)
+        trainer = _with_callbacks(make(arguments(course, folder, batch, frugal=frugal)), course, told)
         last = last_checkpoint(folder)
         if last is not None:
             told(Progress(text=f"going on at step {last.name.removeprefix('checkpoint-')}"))
@@ -105,34 +108,51 @@ def run(make: Callable[[dict[str, Any]], Any], course: Course, folder: Path, tol
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            if batch == 1:
+            if batch == 1 and frugal:
                 raise ConfigError(
-                    "out of memory with one example a step; give a smaller student, or fewer --max-tokens"
+                    "out of memory with one example at once; give a smaller student, or fewer --max-tokens"
                 ) from None
-            batch //= 2
+            batch, frugal = max(1, batch // 2), frugal or batch == 1
             del trainer
-            notes.append(f"out of memory; it goes on with {batch} examples at once")
+            more = ", computing a part of it twice" if frugal else ""
+            notes.append(f"out of memory; it goes on with {batch} examples at once{more}")
             told(Progress(text=notes[-1]))
         _free()
     return Finished(trainer, _validation_loss(trainer), _last(trainer, "loss"), trainer.state.global_step, batch, notes)
 
 
-def arguments(course: Course, folder: Path, batch: int) -> dict[str, Any]:
-    """Arguments of `TrainingArguments`; a step always holds `course.batch` examples, `batch` of them at once."""
+def at_once(course: Course) -> tuple[int, bool]:
+    """How many examples of a step are held at once, and whether even one is so long that memory must be spared.
+
+    What is kept for the way back grows with the tokens: some 2 MB each for a model of 135 M parameters.
+    """
+    import torch
+
+    tokens = TOKENS_AT_ONCE["cuda" if torch.cuda.is_available() else "cpu"]
+    longest = max(course.lengths)
+    return max(1, min(course.batch, len(course.lengths), tokens // longest)), longest > tokens
+
+
+def arguments(course: Course, folder: Path, batch: int, *, frugal: bool = False) -> dict[str, Any]:
+    """Arguments of `TrainingArguments`; a step always holds `course.batch` examples, `batch` of them at once.
+
+    Args:
+        frugal: keep only each layer's input for the way back, and compute the rest again.
+    """
     import torch
 
     whole = min(course.batch, len(course.lengths))
-    at_once = -(-whole // batch)
-    steps = max(1, -(-len(course.lengths) // (batch * at_once)))
+    turns = -(-whole // batch)
+    steps = max(1, -(-len(course.lengths) // (batch * turns)))
     total = max(1, round(steps * course.epochs))
     found: dict[str, Any] = {
         "output_dir": str(folder), "num_train_epochs": course.epochs, "learning_rate": course.rate,
-        "per_device_train_batch_size": batch, "gradient_accumulation_steps": at_once,
+        "per_device_train_batch_size": batch, "gradient_accumulation_steps": turns,
         "per_device_eval_batch_size": batch, "prediction_loss_only": True, "weight_decay": course.decay,
         "lr_scheduler_type": "linear", "warmup_steps": max(1, total // 20), "optim": "adamw_torch",
         "seed": course.seed, "data_seed": course.seed, "logging_steps": max(1, total // 50), "disable_tqdm": True,
         "report_to": [], "remove_unused_columns": False, "dataloader_pin_memory": torch.cuda.is_available(),
-        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(), "activation_checkpointing": False,
+        "bf16": torch.cuda.is_available() and torch.cuda.is_bf16_supported(), "activation_checkpointing": frugal,
         "save_strategy": "epoch", "save_total_limit": 2, "eval_strategy": "epoch" if course.judged else "no",
         "load_best_model_at_end": course.judged, "metric_for_best_model": "loss" if course.judged else None,
         "logging_nan_inf_filter": False, "restore_callback_states_from_checkpoint": True,
