@@ -143,6 +143,7 @@ def cases(data: Path, rows: int) -> Sequence[tuple[Pool, str, Select]]:
         (leaked, "contamination", by("contamination", gold=sst2.test)),
         (sst2, "demonstrations", by("demonstrations", known=True)),
         (planted(sst2, "half of no licence", lambda p: unlicensed(p, noise)), "licence", by("licence")),
+        (planted(sst2, "a third said both ways", lambda p: contradicted(p, noise)), "conflict", by("conflict")),
     ]
 
 
@@ -285,6 +286,13 @@ def repeat(examples: Sequence[Example], random: Random) -> list[Example]:
     """Half of the rows replaced by further copies of a tenth of the others."""
     half = len(examples) // 2
     return [*examples[:half], *random.choices(examples[: half // 5], k=len(examples) - half)]
+
+
+def contradicted(examples: Sequence[Example], random: Random) -> list[Example]:
+    """Three quarters of the rows, a third of them once more with the other label, in any order."""
+    several = list(examples[: 3 * len(examples) // 4])
+    copies = [replace(one, output=FLIPPED[one.output]) for one in random.sample(several, len(examples) - len(several))]
+    return random.sample([*several, *copies], len(examples))
 
 
 def nearly(examples: Sequence[Example], random: Random) -> list[Example]:

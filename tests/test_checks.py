@@ -4,7 +4,7 @@ import pytest
 
 from upcycle.config import Curation
 from upcycle.curation.checks import checks_for
-from upcycle.curation.conflict import conflict_check
+from upcycle.curation.conflict import conflict_check, conflicts
 from upcycle.curation.contamination import contamination_check
 from upcycle.curation.demonstrations import demonstration_check
 from upcycle.curation.exact import exact_check
@@ -132,9 +132,17 @@ def test_the_same_input_with_two_labels_is_kept_once_and_both_labels_are_named()
     assert check(first).keep
     verdict = check(example("where is my  PARCEL?", "billing"))
     assert (verdict.keep, verdict.kind, verdict.other) == (False, "conflict", first.id)
-    assert verdict.reason == "conflict: the same input is kept with the output 'delivery', and only one can be right"
+    assert verdict.reason == "conflict: the same input comes with the output 'delivery', too, and only one can be right"
     assert check(example("Where is my parcel?", "delivery")).keep  # the same again is no conflict
     assert check(example("Where is my parcel? (2)", "billing")).keep
+
+
+def test_of_a_whole_set_no_side_of_a_conflict_stays_unless_most_agree():
+    two = [example("Where is it?", "delivery"), example("where is it?", "billing")]
+    three = [example("How much?", label) for label in ("billing", "billing", "delivery")]
+    found = conflicts([*two, *three, example("Alone?", "billing")])
+    assert set(found) == {two[0].id, two[1].id, three[2].id}
+    assert (found[two[0].id].other, found[two[1].id].other) == (two[1].id, two[0].id)
 
 
 def test_while_a_dataset_is_made_conflicts_are_dropped_where_one_output_is_right():

@@ -113,10 +113,10 @@ async def test_two_labels_of_one_input_are_a_conflict_that_is_said(tmp_path: Pat
     other = {"text": rows[0]["text"].upper(), "label": "good"}
     data = write_rows(tmp_path / "rows.jsonl", [*rows, other])
     report = await upcycle.curate(data, out=tmp_path / "out", check="conflict,exact")
-    assert dict(report.dropped) == {"conflict": 1}
-    (gone,) = dropped(tmp_path / "out")
-    assert "kept with the output 'bad'" in gone["reason"]
-    assert gone["other"] == read_examples(tmp_path / "out").examples[0].id
+    assert dict(report.dropped) == {"conflict": 2}
+    one, two = dropped(tmp_path / "out")
+    assert (one["other"], two["other"]) == (two["id"], one["id"])
+    assert "comes with the output 'good'" in one["reason"]
     texts = write_rows(tmp_path / "texts.jsonl", [{"input": "Tell me.", "output": text} for text in sentences()[:30]])
     assert (await upcycle.curate(texts, out=tmp_path / "free", check="conflict")).kept == 30  # many things may be told
 

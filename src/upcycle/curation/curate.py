@@ -17,7 +17,7 @@ from upcycle.curation.artefacts import artefact_check, artefacts
 from upcycle.curation.balance import balance, balance_check
 from upcycle.curation.check import KEEP, Check
 from upcycle.curation.confirmation import confirmed
-from upcycle.curation.conflict import conflict_check, one_is_right
+from upcycle.curation.conflict import conflicts, one_is_right
 from upcycle.curation.contamination import TIERS, GoldIndex, tiers_in_words
 from upcycle.curation.contract import contract_check
 from upcycle.curation.demonstrations import demonstration_check
@@ -42,7 +42,7 @@ CHECKS: Mapping[str, str] = {
     "licence": "examples whose source's licence does not allow what was asked for",
     "demonstrations": "copies and near-copies of the task's demonstrations",
     "contamination": "examples that repeat a gold item",
-    "conflict": "examples whose input an earlier one has with another label, option or number",
+    "conflict": "examples whose input another one has with another label, option or number",
     "exact": "examples that repeat an earlier one, whatever case, spacing and order of options",
     "near": "examples that share most of their wording and the answer with an earlier one",
     "semantic": "examples that say in other words what an earlier one says, by an encoder",
@@ -221,7 +221,7 @@ class _Work:
                 return await self._contamination(kept) if self.gold and self.checks.tiers else (None, "")
             case "conflict":
                 one = one_is_right(self.task.contract if self.task else None, kept)
-                return (conflict_check() if one else None), ""
+                return (_looked_up(conflicts(kept)) if one else None), ""
             case "exact":
                 return exact_check(), ""
             case "near":
