@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import signal
 import subprocess
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +64,13 @@ def kept(folder: Path) -> list[dict[str, Any]]:
 
 def provenance(folder: Path) -> list[dict[str, Any]]:
     return pq.read_table(folder / "run" / "provenance").to_pylist()
+
+
+def facts_of(page: Path) -> dict[str, Any]:
+    """The facts a report's page holds."""
+    found = re.search(r'id="data-facts">([^<]+)<', page.read_text())
+    assert found is not None
+    return json.loads(zlib.decompress(base64.b64decode(found[1])))
 
 
 def trained(said: str) -> list[dict[str, Any]]:
@@ -136,8 +146,9 @@ def test_the_page_the_card_and_the_terminal_tell_of_the_rounds(tmp_path: Path):
     assert "% on the select rows" in said
     assert "95 % interval" in said
     assert "exclude" in said
-    page = (tmp_path / "run" / "report.html").read_text()
-    assert "data-facts" in page
+    dataset = facts_of(tmp_path / "run" / "report.html")["datasets"][0]
+    assert dataset["s3"]["rounds"][0]["clusters"]
+    assert dataset["s3"]["table"]
     assert "still got wrong" in (tmp_path / "run" / "README.md").read_text()
 
 

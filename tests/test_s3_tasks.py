@@ -263,8 +263,13 @@ def fit_speller(examples: Sequence[Example], training: Training, **more: Any) ->
 
 async def test_free_text_is_written_with_its_own_output_from_an_error(tmp_path: Path):
     # Each greeting is wanted in several ways, so that a row like an error helps on rows nobody mined.
-    gold = [Gold(input=f"Greet {who} of {where} {how}", output=f"Good day, {who} from {where}!")
-            for who in ANIMALS for where in PLACES[:2] for how in ("politely", "kindly", "warmly", "well", "now")]  # fmt: skip
+    ways = ("politely", "kindly", "warmly", "well", "now")
+    gold = [
+        Gold(input=f"Greet {who} of {where} {how}", output=f"Good day, {who} from {where}!")
+        for who in ANIMALS
+        for where in PLACES[:2]
+        for how in ways
+    ]
 
     def script(request: Request) -> Any:
         prompt = asked(request)

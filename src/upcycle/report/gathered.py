@@ -86,6 +86,8 @@ def gather(path: Path, *, rows: int, outcome: Mapping[str, Any] | None = None) -
             facts |= _journal(path, outcome)
         except sqlite3.DatabaseError as error:
             raise ConfigError(f"{path / 'run.db'} cannot be read ({error}); is it a run's journal?") from None
+    if rounds := _plain_json(path / "s3" / "rounds.json"):
+        facts["s3"] = rounds
     if curation:
         facts["curation"] = {name: curation.get(name) for name in ("dataset", "read", "checks", "warnings")}
         facts["unreadable"] = facts.get("unreadable", 0) + (curation.get("unread") or 0)

@@ -32,7 +32,7 @@ BUILD_ROWS = 5_000
 """Rows on the page that a build writes at its end, so that its last second stays one; `upcycle report` takes more."""
 _BUILD_RECORDS = 200_000
 _SCRIPTS = ("blocks.js", "dom.js", "charts.js", "rows.js", "list.js", "detail.js", "browser.js", "comparison.js",
-            "pairs.js", "map.js", "sections.js", "main.js")  # fmt: skip
+            "pairs.js", "map.js", "sections.js", "rounds.js", "main.js")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import { drop, example } from "./detail.js";
 import { h, nothing, count } from "./dom.js";
 import { map } from "./map.js";
 import { sets, viewer } from "./pairs.js";
+import { rounds } from "./rounds.js";
 import { Rows } from "./rows.js";
 import { cost, difficulty, figures, funnel, heading, licenceTable, plans, shape, uniqueness, unmeasured, unread } from "./sections.js";
 
@@ -53,6 +54,7 @@ function chapters(page) {
     { id: "funnel", name: "From candidates to kept", short: "Funnel", about: "Every record that was tried, and where it went.", content: funnel(page), past: true },
     { id: "cost", name: "Cost", about: "What was spent, by stage and by source.", content: cost(page), runs: true },
     { id: "plans", name: "Sources and plans", short: "Plans", about: "How the records of each source become examples.", content: plans(page), runs: true },
+    { id: "rounds", name: "Rounds", about: "What a small model got wrong on gold, and what writing more of that did.", content: datasets.some((dataset) => dataset.s3) ? rounds(page) : null, extrapolated: true },
     { id: "examples", name: "Examples", about: "Each beside the record it was made of. / searches, arrow keys go through the list.", content: some ? examples.element : nothing("No examples", "Nothing was kept.") },
     { id: "dropped", name: "Dropped rows", short: "Dropped", about: "Why each is not in the dataset.", content: dropped ? drops.element : nothing("No dropped rows", "Nothing was dropped, or it is not written down."), past: true },
     { id: "pairs", name: "Close calls", about: "What was taken for a copy, and what nearly was.", content: page.calls },
@@ -61,7 +63,7 @@ function chapters(page) {
     { id: "difficulty", name: "Difficulty", content: difficulty(page) },
     { id: "map", name: "Map", about: "Examples placed so that alike ones lie together.", content: later((place) => coverage(page, place), page.facts.mapped) },
     { id: "licences", name: "Licences", content: licenceTable(page) },
-  ].filter((part) => (runs || !part.runs) && (past || !part.past) && (part.compared ? page.facts.comparison : datasets.length));
+  ].filter((part) => (runs || !part.runs) && (past || !part.past) && (part.compared ? page.facts.comparison : datasets.length) && (!part.extrapolated || part.content));
 }
 
 /** A part that is made when it comes near the window, or before printing; a tall one holds its place until then. */

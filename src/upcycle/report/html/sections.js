@@ -19,7 +19,7 @@ function tally(dataset, of) {
 }
 
 /** One part for each dataset: alone where there is one, side by side under their names where there are several. */
-function beside(datasets, make) {
+export function beside(datasets, make) {
   if (datasets.length === 1) return make(datasets[0], 0);
   return h("div", { class: "beside" }, datasets.map((dataset, number) =>
     h("section", null, h("h3", { class: "dataset" }, h("span", { class: "key", style: { background: colour(number) } }), dataset.name), make(dataset, number))));
