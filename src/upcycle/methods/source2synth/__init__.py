@@ -214,7 +214,9 @@ async def _chunks(work: _Work, size: int, skip: int) -> AsyncGenerator[list[tupl
         room = max(size, min(wanted, work.making.at_once * work.making.per_unit)) - len(chunk)
         return room if work.settings.slice is None else min(room, work.settings.slice - work.rates.constructed)
 
-    async with aclosing(Slice(work.making, 1, missing=missing, skip=skip).built()) as units:
+    # Where nobody is trained on one half, no table or article has to be kept out.
+    which = None if work.settings.intermediate == "none" else 1
+    async with aclosing(Slice(work.making, which, missing=missing, skip=skip).built()) as units:
         async for built in units:
             for one in built.results:
                 if isinstance(one, Dropped):

@@ -63,6 +63,7 @@ class Slice:
     """Constructs the examples of one side, in the order of its units.
 
     Args:
+        which: the side; None for both.
         missing: how many examples are still wanted; no unit is begun that those under way could make needless.
         skip: how many units of the source were gone through before; what of them cannot be used was told then.
 
@@ -71,7 +72,7 @@ class Slice:
         tried: units of this side construction was begun with.
     """
 
-    def __init__(self, making: Making, which: int, *, missing: Callable[[], int], skip: int = 0) -> None:
+    def __init__(self, making: Making, which: int | None, *, missing: Callable[[], int], skip: int = 0) -> None:
         self._making, self._which, self._missing, self._skip = making, which, missing, skip
         self._unusable: list[Dropped] = []
         self.pulled = self.tried = 0
@@ -113,7 +114,7 @@ class Slice:
             if isinstance(found, Dropped):
                 if self.pulled > self._skip:
                     self._unusable.append(found)
-            elif side(found.id, self._making.seed) == self._which:
+            elif self._which is None or side(found.id, self._making.seed) == self._which:
                 self.tried += 1
                 yield found
 
