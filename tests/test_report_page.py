@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import html
@@ -278,6 +279,46 @@ async def test_several_lie_side_by_side_with_the_same_bins_and_their_own_names(
     assert [sum(one) for one in counts] == [41, 10]
     assert len(counts[0]) == len(counts[1]) == len(facts["lengths"]["input"]["edges"])
     assert set(facts["difficulty"]) == {one["name"] for one in facts["datasets"]}
+
+
+def test_a_difficulty_that_was_measured_is_shown_and_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        rows = [{"input": f"Is {name} {n} even?", "output": "yes" if n % 2 else "no"} for n in range(20)]
+        Path(f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    rated = {"by": "openai/rater, by a rubric", "shares": [0.1, 0.2, 0.3, 0.2, 0.2], "mean": 3.2, "rated": 20}
+    told = {"gold": None, "sets": [{"name": name, "difficulty": rated} for name in ("one", "two")]}
+    Path("facts.json").write_text(json.dumps(told), encoding="utf-8")
+    facts = data(make_report("one.jsonl", "two.jsonl", described="facts.json").path)["facts"]
+    assert {name: one["by"] for name, one in facts["difficulty"].items()} == dict.fromkeys(("one", "two"), rated["by"])
+    alone = data(make_report("one.jsonl", described="facts.json", out="one.html").path)["facts"]
+    assert alone["difficulty"]["one"]["mean"] == 3.2  # levels by a rubric have a scale of their own
+    measured = asyncio.run(upcycle.describe("one.jsonl", "two.jsonl")).facts()
+    Path("words.json").write_text(json.dumps(measured), encoding="utf-8")
+    assert data(make_report("one.jsonl", "two.jsonl", described="words.json").path)["facts"]["difficulty"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "facts.json cannot be read"),
+        ("", "is not what `upcycle describe --json` printed"),
+        ("[]", "is not what `upcycle describe --json` printed"),
+        ('{"sets": [{"name": "x", "difficulty": {"shares": 3}}]}', "is not what"),
+        ('{"sets": [{"name": "other", "difficulty": null}]}', "no difficulty of one; it tells that of nothing"),
+    ],
+)
+def test_what_describe_did_not_print_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, said: str
+):
+    monkeypatch.chdir(tmp_path)
+    Path("one.jsonl").write_text('{"input": "Is it?", "output": "yes"}\n', encoding="utf-8")
+    if text is not None:
+        Path("facts.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        make_report("one.jsonl", described="facts.json")
 
 
 # -- what it runs --------------------------------------------------------------------------------------------------

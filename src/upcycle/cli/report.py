@@ -21,6 +21,9 @@ def arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--gold", metavar="FILE", help="evaluation items, any dataset: shows them beside the rows that came too close"
     )
+    verb.add_argument(
+        "--described", metavar="FILE", help="what `upcycle describe --json` printed of them: its difficulty is shown"
+    )
     verb.add_argument("-n", "--rows", type=int, metavar="N", help="most rows on the page (default: 100000)")
 
 
@@ -34,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
         sources=args.source,
         gold=args.gold,
         rows=MOST_ROWS if args.rows is None else args.rows,
+        described=args.described,
         tell=None if args.json else console.say,
     )
     if args.json:

@@ -19,6 +19,7 @@ import upcycle
 from upcycle.errors import ConfigError
 from upcycle.records import Example, Origin
 from upcycle.report import likeness, measured, packing
+from upcycle.report.described import described_difficulty
 from upcycle.report.gathered import Gathered, gather
 from upcycle.report.source_records import SourceRecords, read_again
 from upcycle.run import write_text
@@ -62,6 +63,7 @@ def make_report(
     sources: Sequence[str] = (),
     gold: str | Path | None = None,
     rows: int = MOST_ROWS,
+    described: str | Path | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Page:
     """Write the report of a run or dataset, or of several side by side.
@@ -73,6 +75,8 @@ def make_report(
         gold: the evaluation items rows were kept away from, any dataset, to show what came too close to which; only
             these items go into the page.
         rows: most examples (and most dropped rows) on the page, all datasets together.
+        described: what `upcycle describe --json` printed of these datasets; its difficulty, by a model where one rated
+            it, is shown in place of the one by words.
         tell: is told what is being done, since much of it may take a minute.
 
     Raises:
@@ -90,8 +94,9 @@ def make_report(
     gathered = [gather(path, rows=each) for path in paths]
     records = [read_again(_origins(one), sources or one.sources, near=one.path) for one in gathered]
     items = read_examples(gold).examples if gold is not None else ()
+    rated = described_difficulty(described, _names(gathered)) if described is not None else {}
     tell(f"comparing  {sum(len(one.kept) for one in gathered):,} examples with each other")
-    alike = _alike(gathered)
+    alike = _alike(gathered, rated)
     tell(f"writing    {target}")
     return _write(target, gathered, records, alike, items)
 
@@ -122,12 +127,12 @@ class _Alike(NamedTuple):
     points: Mapping[str, Any] | None = None
 
 
-def _alike(gathered: Sequence[Gathered]) -> _Alike:
+def _alike(gathered: Sequence[Gathered], rated: Mapping[str, Any]) -> _Alike:
     names, kept = _names(gathered), [one.kept for one in gathered]
     texts, rule = likeness.compared_texts(kept)
     return _Alike(
         [likeness.uniqueness(some) for some in texts],
-        likeness.difficulty(dict(zip(names, kept, strict=True))),
+        rated or likeness.difficulty(dict(zip(names, kept, strict=True))),
         rule,
         likeness.placed(dict(zip(names, texts, strict=True)), kept),
     )

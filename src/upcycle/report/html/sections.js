@@ -228,12 +228,13 @@ export function unmeasured(datasets, does) {
 
 export function difficulty({ facts, datasets }) {
   if (!facts.measured) return unmeasured(datasets, "and a second dataset beside it measure it");
-  if (datasets.length < 2) return nothing("One set alone has no scale", "Show it beside gold or another set: ", h("code", null, `upcycle report ${datasets[0].name} GOLD`), ".");
+  const by = Object.values(facts.difficulty)[0]?.by ?? "loss";
+  if (!Object.keys(facts.difficulty).length) return nothing("One set alone has no scale", "Show it beside gold or another set: ", h("code", null, `upcycle report ${datasets[0].name} GOLD`), ".");
   return h("div", null, beside(datasets, ({ name }, at) => {
     const found = facts.difficulty[name];
     return found ? h("div", null, bars(found.shares.map((value, level) => ({ label: `level ${level + 1}`, value, note: share(value, 1), colour: colour(at) })), { most: Math.max(0.4, ...Object.values(facts.difficulty).flatMap((one) => one.shares)) }),
       h("p", { class: "quiet" }, `mean ${found.mean.toFixed(2)}`)) : nothing("No examples");
-  }), h("p", { class: "quiet measure" }, `Levels are fifths of all sets together by the ${Object.values(facts.difficulty)[0]?.by ?? "loss"}: how unexpected the words are, which is not what they mean. `, h("code", null, "upcycle describe --model"), " has a model judge by a rubric."));
+  }), h("p", { class: "quiet measure" }, ...(by.startsWith("loss of a word-bigram model") ? [`Levels are fifths by the ${by}: how unexpected the words are, which is not what they mean. `, h("code", null, "upcycle describe --model"), " has a model judge by a rubric, and ", h("code", null, "upcycle report --described"), " shows it."] : [`Levels by ${by}, as upcycle describe measured them.`])));
 }
 
 export function licenceTable({ datasets }) {
