@@ -19,7 +19,7 @@ from upcycle.comparing import students
 from upcycle.comparing.finished import Finished, key_of, path_of, read_finished, write_finished
 from upcycle.comparing.gold import GoldParts, part_gold
 from upcycle.comparing.legs import LeftOut, Leg, Pool
-from upcycle.comparing.pools import gather, legs_of
+from upcycle.comparing.pools import gather, leg_names, legs_of
 from upcycle.comparing.result import (
     ComparedLegs,
     Line,
@@ -35,6 +35,7 @@ from upcycle.config import BuildConfig
 from upcycle.errors import ConfigError
 from upcycle.evaluation.asked import metric_of
 from upcycle.run import Event, Listener
+from upcycle.sources.examples import open_examples
 from upcycle.task import Task
 
 _MOST = {TFIDF: 1000}
@@ -55,6 +56,7 @@ async def compare(task: Task, config: BuildConfig, folder: Path, *, listener: Li
     started = time.monotonic()
     student = TFIDF if config.training.student == "auto" else config.training.student
     students.check(student)
+    _check(config)
     parts = part_gold(task, config.compare.gold_share)
     test = Test(parts.test, metric_of(parts.test, task.metric or "auto"))
     rows = config.compare.rows or min(config.rows, _MOST.get(student, _MOST_TORCH))
@@ -62,10 +64,6 @@ async def compare(task: Task, config: BuildConfig, folder: Path, *, listener: Li
     work.tell("parted", test=len(parts.test), train=len(parts.train), metric=test.metric, student=student, rows=rows)
     pools, left_out = await gather(task, config, parts, rows, folder, listener=listener, tell=work.tell)
     legs = legs_of(pools, rows, student)
-    if config.compare.baseline is not None:
-        known = [MAJORITY, *([FEW_SHOT] if students.can_be_prompted(student) else []), *(leg.name for leg in legs)]
-        if config.compare.baseline not in known:
-            raise ConfigError(f"{config.compare.baseline!r} is no leg of this comparison; one of {', '.join(known)}")
     usd = max((leg.usd_of(rows) for leg in legs if leg.kind == "data"), default=0.0)
     plans, unfit = _plans(legs, rows, usd, work)
     trained = {MAJORITY: work.constant(), **_prompted(work, left_out)}
@@ -93,6 +91,20 @@ async def compare(task: Task, config: BuildConfig, folder: Path, *, listener: Li
         seconds=time.monotonic() - started,
         datasets={pool.name: str(pool.path) for pool in pools.values() if pool.path is not None},
     )
+
+
+def _check(config: BuildConfig) -> None:
+    """Find out before anything is made whether what is named is there.
+
+    Raises:
+        ConfigError: a baseline that is no leg of any comparison.
+        SourceError: a dataset for `existing` that cannot be read.
+    """
+    names = (MAJORITY, FEW_SHOT, *leg_names(config))
+    if (named := config.compare.baseline) is not None and named not in names:
+        raise ConfigError(f"{named!r} is no leg of a comparison; one of {', '.join(names)}")
+    for path in config.compare.existing:
+        open_examples(path)
 
 
 Trained = dict[str, dict[int, list[Finished]]]
@@ -181,7 +193,7 @@ class _Work:
         Where those are no better than always saying the same, that is the baseline: it is easily beaten otherwise.
         """
         if (named := self.config.compare.baseline) is not None and named in main:
-            return named
+            return named  # one that is left out is named among those, with the reason
         some = [one for one in (FEW_SHOT, EXISTING_LEG) if one in main][:1]
         floor = _mean(trained[MAJORITY][0])
         return next((one for one in some if _mean(trained[one][main[one]]) > floor), MAJORITY)
@@ -258,14 +270,12 @@ def _notes(
 ) -> list[str]:
     notes = [*parts.told(), *(note for pool in pools.values() for note in pool.notes)]
     notes += [f"{leg}: {warning}" for leg, warning in _once(trained) if "points" not in warning]
-    if work.config.compare.seeds < 3:
-        notes.append(
-            f"{work.config.compare.seeds} seeds tell nothing of how much luck there is in them; take 3 or more"
-        )
-    short = [
-        line for line in lines if 0 < line.rows < (work.config.compare.rows or line.rows) and line.kind != "prompt"
-    ]
-    notes += [f"{line.name} has {line.rows:,} rows, fewer than the others" for line in short]
+    if (seeds := work.config.compare.seeds) < 3:
+        told = "1 seed tells nothing" if seeds == 1 else f"{seeds} seeds tell little"
+        notes.append(f"{told} of how much luck there is in a draw; take 3 or more")
+    most = max(line.rows for line in lines)
+    short = [line for line in lines if 0 < line.rows < most and line.kind in ("data", "gold", "control")]
+    notes += [f"{line.name} has {line.rows:,} rows and not {most:,}: there are no more" for line in short]
     return list(dict.fromkeys(notes))
 
 

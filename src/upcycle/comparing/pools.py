@@ -36,6 +36,14 @@ class Tell(Protocol):
     def __call__(self, kind: str, **data: Any) -> None: ...
 
 
+def leg_names(config: BuildConfig) -> list[str]:
+    """Every leg that draws rows and may be had, whatever the sources and the gold are like."""
+    made_names = [NAMES.get(method, method) for method in _methods(config)]
+    mixed = "transformed + generated"
+    return [EXISTING_LEG, *made_names, mixed, *(name + CURATED for name in made_names), GOLD,
+            *(f"{GOLD} + {name}" for name in made_names), RANDOM]  # fmt: skip
+
+
 def legs_of(pools: Mapping[str, Pool], rows: int, student: str) -> list[Leg]:
     """The legs these pools allow."""
     made_names = [name for name in pools if name not in (EXISTING_LEG, RANDOM, GOLD) and not name.endswith(CURATED)]

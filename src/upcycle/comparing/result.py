@@ -17,6 +17,8 @@ from upcycle.comparing.finished import Finished
 from upcycle.comparing.legs import LeftOut, Leg
 
 SURE = 0.05
+TOO_FEW = 30
+"""Test items below which no leg is marked as different, however it looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ class Held:
     only_this: int
     only_baseline: int
     p_mcnemar: float
+    items: int
 
     @property
     def significant(self) -> bool:
         """Whether it is at 95 %, however many legs were asked about."""
-        return self.p_adjusted < SURE
+        return self.p_adjusted < SURE and self.items >= TOO_FEW
 
     def facts(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -68,7 +71,9 @@ class Held:
             return f"{name} scores what {other} scores, item for item"
         way = "above" if self.value >= 0 else "below"
         sure = "significant at 95 %" if self.significant else "not significant at 95 %"
-        if not self.significant and self.p < SURE:
+        if self.items < TOO_FEW:
+            sure = "too few items to tell"
+        elif not self.significant and self.p < SURE:
             sure += ", as several legs are asked about"
         return (
             f"{name} is {100 * abs(self.value):.1f} points {way} {other}"
@@ -183,7 +188,8 @@ class ComparedLegs:
 
 def small_test(items: int) -> str:
     """What so few items can tell."""
-    return f"{items} test items: one item is {100 / items:.1f} points"
+    told = f"{items} test item{'s' if items > 1 else ''}: one item is {100 / items:.1f} points"
+    return f"{told}, too few for any conclusion" if items < TOO_FEW else told
 
 
 def line_of(
@@ -243,7 +249,7 @@ def held(runs: Sequence[Finished], baseline: Sequence[Finished], seed: int) -> H
     these, others = [one.right for one in runs], [one.right for one in baseline]
     gap = significance.difference(these, others, seed=seed)
     only_this, only_other, p = significance.disagreement(these, others)
-    return Held(gap.value, gap.low, gap.high, gap.p, gap.p, only_this, only_other, p)
+    return Held(gap.value, gap.low, gap.high, gap.p, gap.p, only_this, only_other, p, len(these[0]))
 
 
 def adjusted(lines: Sequence[Line]) -> list[Line]:

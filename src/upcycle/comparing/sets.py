@@ -36,6 +36,8 @@ NAMES = {"datatune": "transformed", "generate": "generated"}
 BUILDS = "builds"
 EXISTING_LEG, RANDOM, CURATED = "existing", "random rows", ", curated"
 _SPARE = 1.25  # rows made for each one a leg takes, so that seeds draw different ones and checks may drop some
+TIERS = ("exact", "overlap")
+"""How rows that repeat test items are looked for; the encoder's tier would take longer than all students together."""
 _SAMPLE = 64
 _RANDOM_SOURCES = 12
 
@@ -97,7 +99,8 @@ def _done(file: Path, asked: str) -> dict[str, Any] | None:
 async def curated(pool: Pool, task: Task) -> Pool:
     """The pool as `upcycle curate` leaves it by its usual checks."""
     gold = [(item.input, item.choices) for item in task.gold]
-    found = await curate(pool.examples, checks=Checks(), task=task, gold=gold)
+    checks = Checks(tiers=TIERS)
+    found = await curate(pool.examples, checks=checks, task=task, gold=gold)
     name = pool.name + CURATED
     told = ", ".join(f"{one.check} {one.dropped}" for one in found.passes if one.dropped)
     notes = () if told else (f"{name}: the checks dropped nothing, so it would be the same rows",)
@@ -146,12 +149,13 @@ def random_rows(config: BuildConfig, rows: int, *, seed: int) -> Pool | LeftOut:
     if not found:
         return LeftOut(name, "no source has columns of input and output")
     read = list(dict.fromkeys(str(one.origin.source) for one in found))
-    return Pool(name, f"of {len(read)} sources drawn blindly, as they are", found)
+    told = f"{len(read)} source{'s' if len(read) > 1 else ''}"
+    return Pool(name, f"of {told} drawn blindly, as they are", found)
 
 
 def without_gold(pool: Pool, test: Sequence[GoldItem]) -> Pool:
     """The pool without rows that repeat a test item, exactly or in most of their wording; how many is counted."""
-    index = GoldIndex([(item.input, item.choices) for item in test], tiers=("exact", "overlap"))
+    index = GoldIndex([(item.input, item.choices) for item in test], tiers=TIERS)
     kept = [one for one in pool.examples if index.contaminated_example(one).keep]
     gone = len(pool) - len(kept)
     if not gone:

@@ -112,11 +112,11 @@ def _resampled(one: Floats, other: Floats | None, seed: int) -> Floats:
     step = max(1, _AT_ONCE // max(items, 1))
     for start in range(0, _RESAMPLES, step):
         count = min(step, _RESAMPLES - start)
-        drawn = random.multinomial(items, np.full(items, 1 / items), size=count) / items
+        drawn = random.integers(0, items, (count, items))
         gaps = _seeds_drawn(one, count, random)
         if other is not None:
             gaps = gaps - _seeds_drawn(other, count, random)
-        parts.append((gaps * drawn).sum(axis=1))
+        parts.append(np.take_along_axis(gaps, drawn, axis=1).mean(axis=1))
     return np.concatenate(parts)
 
 

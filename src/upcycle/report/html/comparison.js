@@ -6,6 +6,7 @@ import { count, dollars, h, plural, svg, table } from "./dom.js";
 const points = (value) => (100 * value).toFixed(1);
 const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)}`;
 const money = (usd) => dollars(1e6 * usd);
+const chance = (p) => (p < 0.001 ? "<0.001" : p.toFixed(3));
 const trains = (leg) => !["constant", "prompt"].includes(leg.kind);
 
 /** The title of a comparison's page. */
@@ -18,7 +19,7 @@ export function comparisonHeading({ facts }) {
 export function comparison({ facts }) {
   const found = facts.comparison;
   return h("div", { class: "comparison" },
-    forest(found), legs(found), sayings(found), sizes(found), spent(found),
+    forest(found), legs(found), sayings(found), sizes(found), bought(found),
     found.left_out.length ? table(["leg", "why it is left out"], found.left_out.map((one) => [one.leg, one.why]), { caption: "Left out" }) : null,
     found.notes.length ? h("div", null, h("h3", null, "To know"), h("ul", null, found.notes.map((note) => h("li", { dir: "auto" }, note)))) : null);
 }
@@ -61,7 +62,7 @@ function legs(found) {
     return [h("span", null, leg.name, leg.about ? h("small", { dir: "auto" }, ` ${leg.about}`) : null),
       trains(leg) ? count(leg.rows) : "–", points(leg.value), `${points(leg.low)} to ${points(leg.high)}`, leg.spread === null ? "–" : points(leg.spread),
       gap ? `${signed(gap.value)} (${signed(gap.low)} to ${signed(gap.high)})` : "baseline", gap ? (gap.significant ? "significant" : "not significant") : "",
-      gap ? `${gap.p_adjusted.toFixed(3)} / ${gap.p_mcnemar.toFixed(3)}` : "",
+      gap ? `${chance(gap.p_adjusted)} / ${chance(gap.p_mcnemar)}` : "",
       trains(leg) ? money(leg.usd) : "–", trains(leg) ? (leg.usd_per_point === null ? "no gain" : money(leg.usd_per_point)) : "–"];
   });
   return h("div", null,
@@ -118,11 +119,11 @@ function sizes({ legs: all }) {
 }
 
 /** The second view: as many rows as the same money buys. */
-function spent(found) {
+function bought(found) {
   if (!found.usd) {
     return h("p", { class: "about" }, `For the same money: no leg of made or existing rows cost anything, so there is no gold for it. At ${money(found.label_usd)} a label, ${plural(found.rows, "row")} of gold cost ${money(found.label_usd * found.rows)}.`);
   }
-  const bought = found.legs.filter((leg) => leg.money);
-  return table(["leg", "rows", "score", "95 %"], bought.map((leg) => [leg.name, count(leg.money.rows), points(leg.money.value), `${points(leg.money.low)} to ${points(leg.money.high)}`]),
+  const some = found.legs.filter((leg) => leg.money);
+  return table(["leg", "rows", "score", "95 %"], some.map((leg) => [leg.name, count(leg.money.rows), points(leg.money.value), `${points(leg.money.low)} to ${points(leg.money.high)}`]),
     { caption: `What ${money(found.usd)} buys of each; a label costs ${money(found.label_usd)}`, numbers: [1, 2, 3] });
 }
