@@ -307,22 +307,30 @@ def _hotpot_row(name: str, row: Fields) -> GoldItem | str:
 
 def _table_row(name: str, row: Fields) -> GoldItem | str:
     title = next((row[f"table.{key}"] for key in ("page_title", "caption", "name") if row.get(f"table.{key}")), "")
-    return _asked_of_table(name, row, row.get("table.header"), row.get("table.rows"), as_text(title))
+    return _asked_of(_shown_table(name, row.get("table.header"), row.get("table.rows"), as_text(title)), name, row)
 
 
-def _asked_of_table(name: str, row: Fields, header: Any, cells: Any, title: str) -> GoldItem | str:
+def _shown_table(name: str, header: Any, cells: Any, title: str) -> tuple[str, str]:
+    """A table as text, and why it cannot be shown."""
     from upcycle.sources.tables import BadTable, make_table, shown
 
     if not isinstance(header, list) or not isinstance(cells, list):
-        return "have no table"
+        return "", "have no table"
     table = make_table(name, header, cells, title=title)
-    if isinstance(table, BadTable):
-        return f"have a table that cannot be read ({table.reason})"
+    return (
+        ("", f"have a table that cannot be read ({table.reason})")
+        if isinstance(table, BadTable)
+        else (shown(table), "")
+    )
+
+
+def _asked_of(table: tuple[str, str], name: str, row: Fields) -> GoldItem | str:
+    text, why = table
     answers = next((row[key] for key in ("answers", "answer", "output") if row.get(key) is not None), None)
     values = _texts(answers)
-    if not values:
-        return "have no answer"
-    text = f"{shown(table)}\nQuestion: {as_text(row.get('question'))}"
+    if why or not values:
+        return why or "have no answer"
+    text = f"{text}\nQuestion: {as_text(row.get('question'))}"
     return GoldItem(name, text, (", ".join(values),), listed=values if len(values) > 1 else None)
 
 
@@ -339,6 +347,7 @@ class _Tables:
                 f" {beside.name} there (id, header, rows)"
             )
         self._tables: dict[str, Fields] = {}
+        self._shown: dict[str, tuple[str, str]] = {}
         for file in files:
             with file.open("rb") as lines:
                 for number, line in enumerate(lines, 1):
@@ -349,8 +358,11 @@ class _Tables:
                         raise ConfigError(f"{file} line {number} is no table with an id, a header and rows") from None
 
     def row(self, name: str, row: Fields) -> GoldItem | str:
-        table = self._tables.get(str(row.get("table_id")))
-        if table is None:
+        known = str(row.get("table_id"))
+        if known not in self._tables:
             return "ask of a table that is not there"
-        title = next((as_text(table[key]) for key in ("page_title", "caption") if table.get(key)), "")
-        return _asked_of_table(name, row, table.get("header"), table.get("rows"), title)
+        if known not in self._shown:
+            table = self._tables[known]
+            title = next((as_text(table[key]) for key in ("page_title", "caption") if table.get(key)), "")
+            self._shown[known] = _shown_table(known, table.get("header"), table.get("rows"), title)
+        return _asked_of(self._shown[known], name, row)

@@ -67,7 +67,8 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
     share = hits / rows
     middle = (share + square / (2 * rows)) / (1 + square / rows)
     reach = _NORMAL_95 / (1 + square / rows) * math.sqrt(share * (1 - share) / rows + square / (4 * rows * rows))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    # At the ends the bound is exact, and its sum is not.
+    return max(0.0, middle - reach) if hits else 0.0, min(1.0, middle + reach) if hits < rows else 1.0
 
 
 def bootstrap(values: Sequence[float], *, seed: int = 0) -> tuple[float, float]:

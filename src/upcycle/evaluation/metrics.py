@@ -17,7 +17,7 @@ from upcycle.contract import is_number
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _SIGNS = re.compile(r"[<>=+*/^|~\[\]{}]")  # in code and formulas these are the meaning
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?%?")
+_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?%?")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]")
 _BETWEEN_VALUES = re.compile(r"\s*(?:[;|\n]|,\s)\s*")
 
