@@ -103,16 +103,17 @@ class View:
             return "latest" if down else "earliest"
         return "highest" if down else "lowest"
 
-    def value(self, at: int) -> Cell:
-        return self.rng.choice(sorted(self.counts[at], key=str))
-
-    def equals(self, *, but: Sequence[int] = (), among: Sequence[int] | None = None) -> Part | None:
-        """A column has a value of its own."""
+    def equals(
+        self, *, but: Sequence[int] = (), among: Sequence[int] | None = None, several: bool = False
+    ) -> Part | None:
+        """A column has a value of its own, in `several` rows where that is wanted."""
         whole = [at for at in self.numbers if self.table.columns[at].kind == "integer"]
-        at = self.draw(self.texts + whole + self.dates if among is None else among, but=but)
+        places = self.texts + whole + self.dates if among is None else among
+        least = 2 if several else 1
+        at = self.draw([at for at in places if max(self.counts[at].values()) >= least], but=but)
         if at is None:
             return None
-        value = self.value(at)
+        value = self.rng.choice(sorted((cell for cell, count in self.counts[at].items() if count >= least), key=str))
         return Part(f"{self.name(at)} = {literal(value)}", f"{self.said(at)} is {cell_text(value)}")
 
     def compares(self, *, but: Sequence[int] = ()) -> Part | None:
@@ -131,8 +132,8 @@ class View:
         return Part(f"{name} {sign} {literal(value)}", f"{said} is {words} {cell_text(value)}")
 
     def condition(self, *, but: Sequence[int] = ()) -> Part | None:
-        """One condition, or two joined by AND that one row at least meets."""
-        first = self.equals(but=but) if self.rng.random() < 0.6 else self.compares(but=but)
+        """One condition that several rows may meet, or two joined by AND."""
+        first = self.equals(but=but, several=True) if self.rng.random() < 0.6 else self.compares(but=but)
         if first is None or self.rng.random() < 0.7:
             return first
         used = [at for at in range(len(self.table.columns)) if first.sql.startswith(self.name(at))]
