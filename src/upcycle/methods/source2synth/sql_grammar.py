@@ -330,7 +330,7 @@ def _comparison(view: View) -> Drawn:
     at, by = view.draw(view.keys), view.draw(view.scales)
     if at is None or by is None or len(view.counts[at]) < 2:
         return None
-    one, two = view.rng.sample(sorted(view.counts[at], key=str), 2)
+    one, two = sorted(view.rng.sample(sorted(view.counts[at], key=str), 2), key=str)
     down = view.rng.random() < 0.5
     far = "higher" if down else "lower"
     sql = (
@@ -348,7 +348,7 @@ def _difference(view: View) -> Drawn:
     at, by = view.draw(view.keys), view.draw(view.amounts)
     if at is None or by is None or len(view.counts[at]) < 2:
         return None
-    one, two = view.rng.sample(sorted(view.counts[at], key=str), 2)
+    one, two = sorted(view.rng.sample(sorted(view.counts[at], key=str), 2), key=str)
     picked = [f"(SELECT {view.name(by)} FROM {TABLE} WHERE {view.name(at)} = {literal(each)})" for each in (one, two)]
     question = view.one_of(
         f"What is the difference in {view.said(by)} between {one} and {two}?",
