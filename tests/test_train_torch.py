@@ -538,3 +538,19 @@ def test_a_student_trained_frugally_is_the_same(causal: Path, monkeypatch: pytes
         student = fit(SAYINGS, quick(causal, epochs=2))
         scores.append(student.score(["say one"], [["one , one"]])[0][0])
     assert scores[0] == pytest.approx(scores[1], abs=2e-3)
+
+
+def test_text_that_no_tokenizer_reads_is_trained_on_all_the_same(causal: Path, encoder: Path, tmp_path: Path):
+    odd = example("a superb film \ud83d", "positive", 900)
+    student = fit([*REVIEWS, odd], quick(encoder, epochs=1), folder=tmp_path / "label")
+    assert len(student.predict([odd.input])) == 1
+    said = example("say one \ud83d", "one \ud83d", 901)
+    assert len(fit([*SAYINGS, said], quick(causal, epochs=1), folder=tmp_path / "text").predict([said.input])) == 1
+
+
+def test_an_adapter_is_no_base_to_start_from_and_says_what_is(causal: Path, tmp_path: Path):
+    fit(SAYINGS, quick(causal, epochs=1), folder=tmp_path / "adapter")
+    fit(SAYINGS, quick(causal, epochs=1, merged=True), folder=tmp_path / "merged")
+    with pytest.raises(ConfigError, match="is an adapter; train it again with --merged"):
+        fit(SAYINGS, quick(tmp_path / "adapter"))
+    assert fit(SAYINGS, quick(tmp_path / "merged", epochs=1)).predict(["say one"])

@@ -48,6 +48,8 @@ def base_folder(student: str) -> Path:
     folder = Path(student).expanduser()
     if (folder / "config.json").is_file():
         return folder
+    if (folder / "adapter_config.json").is_file():
+        raise ConfigError(f"student {student!r} is an adapter; train it again with --merged, and start from that")
     known = ", ".join(("tfidf", *weights.WEIGHTS))
     what = "is a folder without config.json" if folder.is_dir() else "is not there"
     raise ConfigError(f"student {student!r} {what}; give {known}, or the folder of a Hugging Face model")

@@ -21,6 +21,7 @@ from upcycle.training.bases import base_folder, need_torch, quiet
 from upcycle.training.causal import batches, context_of, open_tokenizer
 from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
 from upcycle.training.predictor import Progress, Told
+from upcycle.training.prompting import readable
 from upcycle.training.saved import facts_of, write_facts
 from upcycle.training.weights import LARGEST, check_real, own_probabilities, weights_of
 
@@ -180,6 +181,7 @@ def encode(
     """Inputs in tokens, a pair where there are parts; what does not fit loses its end, which is counted and told."""
     if not inputs:
         return []
+    inputs = [readable(text) for text in inputs]
     texts: list[Any] = list(inputs)
     if names:
         parts = [list(parts_of(text, names).values()) for text in inputs]

@@ -87,10 +87,15 @@ class Prompting:
         if self.style == "chat":
             asked = [{"role": "user", "content": text}]
             return self._tokens(self.tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True))
-        return self.tokenizer(text if self.style == "raw" else f"{text}\n", verbose=False)["input_ids"]
+        return self.tokenizer(readable(text if self.style == "raw" else f"{text}\n"), verbose=False)["input_ids"]
 
     def _tokens(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        return self.tokenizer(readable(text), add_special_tokens=False, verbose=False)["input_ids"]
+
+
+def readable(text: str) -> str:
+    """The text with lone halves of surrogate pairs, which no tokenizer reads, as question marks; as long as before."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def encode_all(prompting: Prompting, pairs: Sequence[tuple[str, str]]) -> tuple[list[Encoded | None], list[str]]:

@@ -27,7 +27,7 @@ def question(text: str, choices: Sequence[str] | None = None) -> bytes:
     """
     options = choices or listed_options(text)
     parts = [_plain(without_options(text)), *sorted(map(_plain, options))]
-    return hashlib.sha256("\x1f".join(parts).encode()).digest()[:_BYTES]
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).digest()[:_BYTES]
 
 
 def _plain(text: str) -> str:

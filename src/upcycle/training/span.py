@@ -23,6 +23,7 @@ from upcycle.training.classifier import longest_of
 from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
 from upcycle.training.kinds import context_and_question
 from upcycle.training.predictor import Progress, Told
+from upcycle.training.prompting import readable
 from upcycle.training.saved import facts_of, write_facts
 from upcycle.training.weights import weights_of
 
@@ -188,7 +189,7 @@ def windows_of(tokenizer: Any, inputs: Sequence[str], longest: int) -> list[Wind
     """Every input as one or more windows; a question takes at most half of one."""
     windows: list[Window] = []
     for row, text in enumerate(inputs):
-        context, question = context_and_question(text)
+        context, question = context_and_question(readable(text))
         asked = tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"]
         if len(asked) > longest // 2:
             question = tokenizer.decode(asked[-(longest // 2 - 4) :])
