@@ -18,8 +18,11 @@ from upcycle import api
 from upcycle.comparing.gold import part_gold
 from upcycle.comparing.legs import Leg, Pool
 from upcycle.errors import ConfigError
+from upcycle.llm.model import Request
 from upcycle.records import Example, Origin
 from upcycle.task import Demonstration, Gold, make_task
+from upcycle.testing import FakeServer
+from written_rows import asked, is_topics, topics
 
 UPCYCLE = str(Path(sys.executable).with_name("upcycle"))
 GOOD, BAD = (
@@ -411,3 +414,70 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path):
 def test_the_error_of_a_comparison_is_a_config_error():
     with pytest.raises(ConfigError, match="nothing can be compared"):
         part_gold(make_task("Answer the question"), 0.3)
+
+
+# -- a model is named ----------------------------------------------------------------------------------------------
+
+
+def film_reply(request: Request) -> str:
+    """The reply of a model that writes reviews as asked; what else it is asked it does not understand."""
+    if is_topics(request):
+        return topics()
+    rows = {}
+    for key, wish in asked(request).items():
+        random = Random(f"{request.sample} {key} {wish}")
+        said = random.choices(NOUNS, k=6)
+        said.insert(random.randrange(6), random.choice(GOOD if "positive" in wish else BAD))
+        rows[key] = {"input": f"Film {random.randrange(10**9)}: {' '.join(said)}"}
+    return json.dumps(rows)
+
+
+@pytest.fixture(scope="module")
+def paid(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A comparison with a model that costs money."""
+    folder = tmp_path_factory.mktemp("paid")
+    write_task(folder)
+    (folder / "prices.yaml").write_text("openai/fake: {input: 100, output: 400}\n")
+    with FakeServer(film_reply) as server:
+        flags = ["--model", "openai/fake", "--base-url", server.url, "--prices", str(folder / "prices.yaml")]
+        flags += ["--curve", "0.5", "--label-usd", "0.05", "--budget", "20usd", "--json"]
+        done = command(folder, *flags)
+        assert done.returncode == 0, done.stderr
+        paid = [server.stats()["paid"]]
+        again = json.loads(command(folder, *flags).stdout)
+        paid.append(server.stats()["paid"])
+    counts = {name: again[name] for name in ("trained", "found")}
+    return folder, {**json.loads(done.stdout), "paid": paid, "again": counts}
+
+
+def test_with_a_model_there_are_generated_rows_and_a_mix_at_the_size_of_its_parts(paid):
+    _, found = paid
+    legs = {leg["name"]: leg for leg in found["legs"]}
+    assert {"generated", "transformed + generated"} <= set(legs)
+    assert {legs[name]["rows"] for name in ("transformed", "generated", "transformed + generated")} == {80}
+    assert legs["generated"]["value"] > found["chance"] + 0.2
+    assert {("transformed + generated", "transformed"), ("transformed + generated", "generated")} <= {
+        (one["leg"], one["other"]) for one in found["questions"]
+    }
+
+
+def test_the_second_view_gives_each_leg_as_many_rows_as_the_same_money_buys(paid):
+    _, found = paid
+    legs = {leg["name"]: leg for leg in found["legs"]}
+    dearest = max(leg["usd"] for leg in found["legs"] if leg["kind"] == "data")
+    assert found["usd"] == pytest.approx(dearest)
+    assert dearest > 0
+    assert legs["generated"]["usd_per_point"] > 0
+    gold = legs["gold"]
+    if gold["money"] is not None:
+        assert gold["money"]["rows"] == min(int(found["usd"] / 0.05 + 1e-9), gold["rows"])
+    for leg in found["legs"]:
+        if leg["money"]:
+            assert leg["money"]["usd"] <= found["usd"] + 1e-6
+
+
+def test_what_costs_money_is_paid_once(paid):
+    _, found = paid
+    assert found["paid"][0] > 10
+    assert found["paid"][1] == found["paid"][0], "calls after the same command was run again"
+    assert found["again"] == {"trained": 0, "found": found["trained"]}
