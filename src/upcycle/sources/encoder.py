@@ -60,3 +60,12 @@ def sentence_encoder() -> SentenceEncoder | None:
         return SentenceEncoder("minilm", model, model.read)
     static = installed_encoder()
     return None if static is None else SentenceEncoder("static", static)
+
+
+def encoder_named(name: str) -> SentenceEncoder | None:
+    """The encoder an index was made with, "minilm" or "static"; None where it is not here."""
+    if name == "minilm":
+        model = load_minilm(weights.path("minilm"))
+        return None if model is None else SentenceEncoder("minilm", model, model.read)
+    static = installed_encoder()
+    return None if static is None or name != "static" else SentenceEncoder("static", static)

@@ -1,0 +1,293 @@
+"""The index, opened: which datasets fit what a user wrote, best first, and why.
+
+In: a folder `write_index` filled, then queries. Out: found listings with score and reason. The decision: nearness in
+meaning counts in full, matching words, popularity and mentions with smaller weights, all as distances from the mean in
+standard deviations; ranks fused with equal weights let the weaker half pull the stronger one down.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from upcycle.errors import SourceError
+from upcycle.sources.index.lexical import Words
+from upcycle.sources.index.listing import Listing
+from upcycle.sources.index.store import current
+from upcycle.sources.index.understanding import Wanted, understand
+from upcycle.sources.index.vectors import Vectors
+from upcycle.sources.licences import permits
+
+if TYPE_CHECKING:
+    from upcycle.sources.encoder import SentenceEncoder
+
+_MATCHES = 1_000
+_SAMPLE = 4_096
+_MOST_DUPLICATES = 5
+_SHOWN_CHARS = 600
+_FILTERED = 20  # times as many matches are looked at where a filter takes most of them away
+
+
+class Weights(NamedTuple):
+    """How much each half of the score counts; set by cross-validation on the visible queries of DataFinder."""
+
+    meaning: float = 1.0
+    words: float = 0.3
+    popularity: float = 0.25
+    mentions: float = 0.15
+
+
+WITHOUT_MEANING = Weights(0.0, 1.0, 0.35, 0.2)
+WITH_STATIC = Weights(1.0, 0.5, 0.3, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A dataset that may fit.
+
+    Attributes:
+        score: comparable inside one search only.
+        parts: what the score is made of: "meaning", "words", "popularity", "mentions".
+        why: the same in words.
+        duplicates: ids of datasets with the same description, left out of the list.
+    """
+
+    listing: Listing
+    score: float
+    parts: Mapping[str, float]
+    why: str
+    duplicates: tuple[str, ...] = ()
+
+
+class Filters(NamedTuple):
+    """What may be found.
+
+    Attributes:
+        licence: "any" or "permissive".
+        languages: codes; a listing that states none stays.
+        until: latest date or year of the last change; a listing without a date stays.
+        least_rows: a listing whose length is not known stays.
+        most_bytes: a listing whose size is not known stays.
+        blocked: parts of ids that may not be found (benchmarks that the result is scored on).
+        usable: leave out what is known to be gated or to need a script.
+    """
+
+    licence: str = "any"
+    languages: tuple[str, ...] = ()
+    until: str = ""
+    least_rows: int | None = None
+    most_bytes: int | None = None
+    blocked: tuple[str, ...] = ()
+    usable: bool = False
+
+    def allows(self, listing: Listing) -> bool:
+        """Whether a listing may be found."""
+        stated = {code.lower().split("-")[0] for code in listing.languages}
+        return (
+            permits(listing.licence, self.licence)
+            and (not self.languages or not stated or bool(stated & {*self.languages, "multilingual"}))
+            and (not self.until or not listing.modified or listing.modified[: len(self.until)] <= self.until)
+            and (self.least_rows is None or listing.rows is None or listing.rows >= self.least_rows)
+            and (self.most_bytes is None or listing.bytes is None or listing.bytes <= self.most_bytes)
+            and not any(part in listing.id.lower() for part in self.blocked)
+            and not (self.usable and listing.skip)
+        )
+
+
+EVERYTHING = Filters()
+
+
+class CardIndex:
+    """An index in use; `CardIndex.open`, then `search`."""
+
+    def __init__(self, folder: Path, encoder: Callable[[Sequence[str]], Any] | None, encoded_by: str | None) -> None:
+        import numpy as np
+
+        self._folder = folder
+        self._words = Words(folder / "words")
+        self._encoder, self._encoded_by = encoder, encoded_by
+        self._vectors = Vectors(folder) if encoder is not None else None
+        with np.load(folder / "numbers.npz") as numbers:
+            self._popularity, self._mentioned = numbers["popularity"], numbers["mentioned"]
+            self._mentions, self._marks = numbers["mentions"], numbers["marks"]
+        random = np.random.default_rng(0)
+        self._sample = np.sort(random.permutation(len(self._marks))[:_SAMPLE])
+        self._listings = _Listings(folder / "listings.arrow")
+
+    @classmethod
+    def open(cls, folder: Path, *, dense: bool = True) -> CardIndex:
+        """Open the generation in use.
+
+        Args:
+            dense: also compare by meaning, where the index has vectors and the encoder that made them is here.
+
+        Raises:
+            SourceError: there is no index, or one of another version.
+        """
+        from upcycle.sources.encoder import encoder_named
+
+        generation = current(folder)
+        if generation is None:
+            raise SourceError(
+                f"there is no index in {folder}; make one with: upcycle index build, or index import FILE"
+            )
+        name = orjson.loads((generation / "meta.json").read_bytes())["encoder"] if dense else None
+        encoder: SentenceEncoder | None = encoder_named(name) if name else None
+        return cls(generation, encoder, name if encoder else None)
+
+    def __len__(self) -> int:
+        return len(self._marks)
+
+    def search(
+        self,
+        query: str,
+        *,
+        demonstrations: Sequence[str] = (),
+        limit: int = 25,
+        filters: Filters = EVERYTHING,
+        said: Sequence[str] = (),
+        weights: Weights | None = None,
+    ) -> list[Found]:
+        """Datasets that fit, best first; equal scores in the order of the index.
+
+        Args:
+            demonstrations: examples of the task as text (input and output).
+            said: what a model wrote of the query (`ask_for_phrasings`).
+            weights: others than those the encoder in use was given.
+        """
+        import numpy as np
+
+        spread = _Spread(self._words)
+        wanted = understand(query, demonstrations, spread, len(self), said=said)
+        numbers, parts = self._parts(wanted, demonstrations, narrow=filters != EVERYTHING)
+        chosen = weights or self._usual_weights()
+        score = sum(getattr(chosen, name) * values for name, values in parts.items())
+        best = _best(np.asarray(score), min(len(self), _MATCHES * (_FILTERED if filters != EVERYTHING else 1)))
+        order = best[np.lexsort((numbers[best], -np.asarray(score)[best]))]
+        return self._found(numbers, parts, np.asarray(score), order, wanted, limit, filters)
+
+    def _usual_weights(self) -> Weights:
+        if self._vectors is None:
+            return WITHOUT_MEANING
+        return Weights() if self._encoded_by == "minilm" else WITH_STATIC
+
+    def _parts(self, wanted: Wanted, demonstrations: Sequence[str], *, narrow: bool) -> tuple[Any, dict[str, Any]]:
+        """Numbers of the candidates, and each half of their scores, standardised over the whole index."""
+        import numpy as np
+
+        limit = min(len(self), _MATCHES * (_FILTERED if narrow else 1))
+        matched, bm25 = self._words.scores(wanted.terms, limit)
+        candidates, near, mean, spread = matched, np.zeros(len(matched), np.float32), 0.0, 0.0
+        if self._vectors is not None and self._encoder is not None:
+            asked = np.asarray(self._encoder([*wanted.phrasings, *(one[:1_200] for one in demonstrations)]))
+            query = asked[: len(wanted.phrasings)].mean(axis=0)
+            if demonstrations:
+                query = query + 0.5 * asked[len(wanted.phrasings) :].mean(axis=0)
+            query /= max(float(np.linalg.norm(query)), 1e-9)
+            candidates, near, mean, spread = self._vectors.scores(query, self._sample, matched)
+        found = np.zeros(len(candidates), np.float32)
+        found[np.searchsorted(candidates, np.sort(matched))] = bm25[np.argsort(matched)]
+        if self._vectors is None:
+            order = np.argsort(matched)
+            candidates, found, near = matched[order], bm25[order], near
+        # What no word matched scores 0: mean and spread over all of them follow from the matches alone.
+        total, squares = float(bm25.sum()), float((bm25**2).sum())
+        middle = total / len(self)
+        deviation = max((squares / len(self) - middle**2) ** 0.5, 1e-9)
+        return candidates, {
+            "meaning": (near - mean) / spread if spread > 1e-9 else np.zeros_like(near),
+            "words": (found - middle) / deviation if len(bm25) else np.zeros_like(found),
+            "popularity": self._popularity[candidates],
+            "mentions": self._mentioned[candidates],
+        }
+
+    def _found(
+        self, numbers: Any, parts: dict[str, Any], score: Any, order: Any, wanted: Wanted, limit: int, filters: Filters
+    ) -> list[Found]:
+        kept: dict[int, tuple[int, Listing]] = {}  # by mark
+        same: dict[int, list[int]] = {}
+        for place in order.tolist():
+            number = int(numbers[place])
+            mark = int(self._marks[number])
+            if mark in kept:
+                same.setdefault(mark, []).append(number)
+            elif len(kept) < limit and filters.allows(listing := self._listings.one(number)):
+                kept[mark] = place, listing
+        return [
+            Found(
+                listing,
+                round(float(score[place]), 4),
+                told := {name: round(float(values[place]), 3) for name, values in parts.items()},
+                self._why(listing, told, wanted, int(self._mentions[numbers[place]])),
+                tuple(self._listings.one(number).id for number in same.get(mark, ())[:_MOST_DUPLICATES]),
+            )
+            for mark, (place, listing) in kept.items()
+        ]
+
+    def _why(self, listing: Listing, parts: Mapping[str, float], wanted: Wanted, mentions: int) -> str:
+        own = f"{listing.id} {listing.name} {listing.text[:_SHOWN_CHARS]} {' '.join(listing.tags)}".lower()
+        columns = " ".join(listing.columns).lower()
+        by_weight = sorted(wanted.terms, key=lambda term: -term.weight)
+        matched = [term.word for term in by_weight if _begins_word(term.stem, own)][:6]
+        inside = [term.word for term in by_weight if _begins_word(term.stem, columns)][:4]
+        said = [
+            f"card: {', '.join(matched)}" if matched else "",
+            f"columns: {', '.join(inside)}" if inside else "",
+            "near in meaning" if parts["meaning"] > 2 else "",
+            f"used often ({listing.popularity:,.0f})" if listing.popularity and parts["popularity"] > 1 else "",
+            f"named by {mentions} other cards" if mentions > 2 else "",
+        ]
+        return "; ".join(part for part in said if part) or "little speaks for it"
+
+
+def _best(scores: Any, count: int) -> Any:
+    """Places of the `count` highest scores, in no order."""
+    import numpy as np
+
+    return np.argpartition(-scores, count - 1)[:count] if count < len(scores) else np.arange(len(scores))
+
+
+def _begins_word(stem: str, text: str) -> bool:
+    return re.search(rf"(?<![^\W_]){re.escape(stem)}", text) is not None
+
+
+class _Spread(Mapping[str, int]):
+    """How many texts hold a term, asked of the words when it is looked up."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+
+    def __getitem__(self, term: str) -> int:
+        if (count := self._words.spread(term)) == 0:
+            raise KeyError(term)
+        return count
+
+    def __iter__(self) -> Any:
+        raise TypeError("terms of an index are looked up, not listed")
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+
+class _Listings:
+    """Listings by number, read where they lie in a file that is mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        # Nothing is read here but where the columns begin.
+        self._batches: list[Any] = [file.get_batch(number) for number in range(file.num_record_batches)]
+        self._rows = self._batches[0].num_rows
+
+    def one(self, number: int) -> Listing:
+        """The listing with this number."""
+        batch, place = divmod(number, self._rows)
+        values = self._batches[batch].slice(place, 1).to_pylist()[0]
+        found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return Listing(**found)
