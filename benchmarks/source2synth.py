@@ -32,6 +32,7 @@ INSTRUCTION = "Answer the question from the texts, with the steps before the ans
 MINUTES = 60
 SENTENCES = 2  # of a paragraph: two cores read 300 tokens an example in the hour, not 1,000
 METRIC = "exact_match"
+FEWEST = 8  # rows a final student is trained on at all
 
 
 def main() -> int:
@@ -140,8 +141,6 @@ def writer(args: argparse.Namespace) -> Iterator[list[str]]:
 
 def final(run: Path, gold: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
     """Both final students, from the base: on what was kept, and on as many of slice 1 at random."""
-    import yaml
-
     from upcycle.config import Source2Synth, Training
     from upcycle.evaluation.evaluate import evaluate
     from upcycle.evaluation.gold import gold_items
@@ -155,6 +154,9 @@ def final(run: Path, gold: list[dict[str, Any]], args: argparse.Namespace) -> di
         Example(row["id"], row["input"], taught_of(row["output"], row["rationale"], settings), Origin("source2synth"))
         for row in bench.kept_rows(run)
     ]
+    if len(kept) < FEWEST:
+        print(f"{len(kept)} rows are too few to train on; the final students are left out", file=sys.stderr)
+        return {"rows": len(kept), "gold": len(gold), "curation": curation(run), "scores": {}}
     arms = {"curated": kept, "random": at_random(pool(run, settings), len(kept), seed=0)}
     items, scores = gold_items(gold), {}
     for arm, rows in arms.items():
@@ -162,8 +164,14 @@ def final(run: Path, gold: list[dict[str, Any]], args: argparse.Namespace) -> di
         found = evaluate(Plain(student), items, METRIC)
         scores[arm] = {name: round(one.value, 4) for name, one in found.estimates.items()}
         scores[arm] |= found.beside
-    curation = yaml.safe_load((run / "plans" / "source2synth.curation.yaml").read_text(encoding="utf-8"))
-    return {"rows": len(kept), "gold": len(gold), "curation": curation, "scores": scores}
+    return {"rows": len(kept), "gold": len(gold), "curation": curation(run), "scores": scores}
+
+
+def curation(run: Path) -> dict[str, Any]:
+    """What the run says of its filter and imputation."""
+    import yaml
+
+    return yaml.safe_load((run / "plans" / "source2synth.curation.yaml").read_text(encoding="utf-8"))
 
 
 def pool(run: Path, settings: Any) -> list[Any]:
@@ -181,8 +189,7 @@ def pool(run: Path, settings: Any) -> list[Any]:
 def lines(facts: dict[str, Any], args: argparse.Namespace) -> list[bench.Line]:
     """The table: times, keep-rates beside the paper's, and both students."""
     whole = args.slice == 200 and args.gold == 100
-    curation = facts["curation"]
-    filtered, imputed = curation["filter"], curation["imputation"]
+    filtered, imputed = facts["curation"]["filter"], facts["curation"]["imputation"]
     told = [
         bench.Line("minutes in all", f"{facts['minutes']:.1f}", f"under {MINUTES}" if whole else "",
                    facts["minutes"] < MINUTES if whole else None),
