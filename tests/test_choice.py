@@ -8,11 +8,14 @@ from random import Random
 
 import pytest
 
+from upcycle.config import Training
 from upcycle.contract import with_options
 from upcycle.errors import ConfigError
 from upcycle.records import Example, Origin
 from upcycle.training.choice import fit_choices
+from upcycle.training.fit import fit
 from upcycle.training.nearest import fit_nearest
+from upcycle.training.saved import load
 
 
 def example(number: int, text: str, options: list[str], output: str) -> Example:
@@ -74,10 +77,16 @@ def test_a_saved_student_says_the_same(tmp_path: Path):
     student = fit_choices(yes_or_no(60, 0))
     student.save(tmp_path / "m")
     inputs = [one.input for one in yes_or_no(20, 3)]
-    assert type(student).load(tmp_path / "m").predict(inputs) == student.predict(inputs)
+    assert load(tmp_path / "m").predict(inputs) == student.predict(inputs)
     known = fit_nearest([Example("1", "how far is it", "3 km", Origin("t")), Example("2", "who", "Ann", Origin("t"))])
     known.save(tmp_path / "n")
-    assert type(known).load(tmp_path / "n").predict(["how far"]) == [["3 km"]]
+    assert load(tmp_path / "n").predict(["how far"]) == [["3 km"]]
+
+
+def test_training_tfidf_on_rows_with_options_gives_a_student_that_chooses(tmp_path: Path):
+    student = fit(yes_or_no(120, 0), Training(student="tfidf"), folder=tmp_path / "model")
+    assert right(student, yes_or_no(60, 1)) > 0.95
+    assert right(load(tmp_path / "model"), yes_or_no(60, 1)) == right(student, yes_or_no(60, 1))
 
 
 def test_the_nearest_input_answers():

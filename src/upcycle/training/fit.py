@@ -183,6 +183,10 @@ def _held(folder: Path) -> Iterator[None]:
 def _fit_tfidf(examples: Sequence[Example], kind: str, settings: Training, real: Sequence[Example]) -> Predictor:
     from upcycle.training import tfidf
 
+    if kind == "text" and examples and all(one.choices for one in examples):
+        from upcycle.training.choice import fit_choices
+
+        return fit_choices(examples, strength=_STRENGTH)
     if kind != "label":
         raise ConfigError(
             f"tfidf learns labels, and these outputs are {'spans' if kind == 'span' else 'texts'};"

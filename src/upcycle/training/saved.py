@@ -42,6 +42,14 @@ def load(folder: Path | str) -> Predictor:
             from upcycle.training.tfidf import TextClassifier
 
             return TextClassifier.load(folder)
+        case "tfidf-choice":
+            from upcycle.training.choice import ChoiceClassifier
+
+            return ChoiceClassifier.load(folder)
+        case "tfidf-nearest":
+            from upcycle.training.nearest import NearestInput
+
+            return NearestInput.load(folder)
         case "causal":
             from upcycle.training.causal import CausalPredictor
 
