@@ -141,6 +141,9 @@ def test_the_page_the_card_and_the_terminal_tell_of_the_rounds(tmp_path: Path):
     write_gold(tmp_path)
     with FakeServer(Written()) as server:
         done = run(command(tmp_path, server.url, 120))
+    written = next(one for one in provenance(tmp_path) if one["round"] == 1)
+    why = run([UPCYCLE, "why", str(tmp_path / "run"), written["id"]]).stdout
+    assert f"s3 round 1, from {written['parents'][0]}" in why
     said = done.stderr
     assert "errors on gold" in said
     assert "% on the select rows" in said

@@ -34,7 +34,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if origin["method"] == "existing":
         lines.append(f"  record   {origin['record'] or found['id']} of {origin['source']}")
     elif origin["source"] is None:
-        lines.append(f"  written  by {origin['model']}, {origin['method']} cell {origin['record']}")
+        of = "cell" if origin["round"] is None else f"round {origin['round']}, from"
+        lines.append(f"  written  by {origin['model']}, {origin['method']} {of} {origin['record']}")
     else:
         record = "/".join(part for part in (origin["config"], origin["split"], origin["record"]) if part)
         lines.append(f"  record   {record} of {origin['source']} at {(origin['revision'] or '')[:12]}")

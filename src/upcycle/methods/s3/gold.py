@@ -145,9 +145,10 @@ def split_gold(
         raise ConfigError(f"none of the {len(gold)} gold rows can be used: {aside[0].reason} ({aside[0].id})")
     least = max(len(labels or ()), sum(share > 0 for share in shares.values()))
     if len(rows) < least:
+        wanted = f"{len(labels)} labels and " if labels else ""
         raise ConfigError(
-            f"{len(rows)} usable gold rows are too few for {len(labels or ())} labels and the parts mine, select and"
-            f" test; give at least {least}, better 50"
+            f"{len(rows)} usable gold rows are too few for {wanted}the parts mine, select and test; give at least"
+            f" {least}, better 50"
         )
     parts = _dealt(rows, shares, context_of, by_label=labels is not None, seed=seed)
     found = GoldParts(
