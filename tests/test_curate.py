@@ -140,7 +140,7 @@ async def test_a_model_that_is_named_has_the_word_on_paraphrases_of_gold(
     assert {one.id: one.reason for one in done.dropped} == {
         rows[0].id: "says in other words what gold item 1 says", rows[2].id: "has the same words as gold item 1",
     }  # fmt: skip
-    assert done.passes[0].note.endswith(f"each confirmed by {model.name}")
+    assert done.passes[0].note.endswith(f"possible pairs put to {model.name}")
     assert len(model.requests) == 1
 
     class Broken(ScriptedModel):

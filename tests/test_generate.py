@@ -432,8 +432,9 @@ async def test_a_model_that_repeats_itself_is_stopped_when_too_little_is_new(tmp
 async def test_even_where_no_yield_is_too_low_a_window_without_anything_new_ends_it(tmp_path: Path):
     model = ScriptedModel(spoiled(lambda rows, _: {key: {"input": f"The {words(key, 3)}."} for key in rows}))
     results = await written(model, 1000, tmp_path, window=30, min_new=0)
-    assert len(kept(results)) <= 10, "five inputs, and each of them under either label"
-    assert reason(tmp_path) == "of the last 30 rows written only 0 were new (30 duplicate)"
+    assert len(kept(results)) <= 5, "five inputs, and only one label of each can be right"
+    assert reason(tmp_path).startswith("of the last 30 rows written only 0 were new (")
+    assert " conflict" in reason(tmp_path)
 
 
 async def test_rows_that_a_check_drops_as_near_copies_count_as_not_new(tmp_path: Path):

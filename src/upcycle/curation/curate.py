@@ -244,7 +244,7 @@ class _Work:
             try:
                 rest = [one for one in kept if one.id not in words]
                 verdicts = words | await confirmed(rest, index, self.model)
-                note += f", each confirmed by {self.model.name}"
+                note += f", possible pairs put to {self.model.name}"
             except (BudgetExceededError, ProviderError) as error:
                 note += f"; the model confirmed none: {error}"  # the encoder's own word then stands for all
         if verdicts is None:

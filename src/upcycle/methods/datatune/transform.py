@@ -197,7 +197,7 @@ class Transform:
 
     def _count(self, kind: RowKind) -> None:
         # What repeats or is contaminated says nothing about the plan; its kind is counted where it is reported.
-        if kind in (RowKind.DUPLICATE, RowKind.CONTAMINATED):
+        if kind in (RowKind.DUPLICATE, RowKind.CONFLICT, RowKind.CONTAMINATED):
             self.tally.skipped += 1
         else:
             self.tally.failed[kind] = self.tally.failed.get(kind, 0) + 1
