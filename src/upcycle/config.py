@@ -256,8 +256,8 @@ class Compare(_Section):
 
     rows: int | None = Field(None, ge=2, description="Rows a leg; not given: rows, at most 1000 (TF-IDF) or 200.")
     seeds: int = Field(3, ge=1, le=100, description="How often each leg is drawn and trained.")
-    curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.25, 0.5)
-    """Shares of the rows at which each leg is trained, too."""
+    curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None = None
+    """Shares of the rows at which each leg is trained, too; not given: 0.25 and 0.5 (TF-IDF), none for others."""
     existing: tuple[str, ...] = ()
     """Datasets used as they are; not given: those that the transformed rows came from."""
     baseline: str | None = Field(None, description="The leg that the others are held against.")

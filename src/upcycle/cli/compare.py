@@ -29,7 +29,7 @@ def arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--seeds", type=int, metavar="N", help="draws and trainings of each leg (default: 3)")
     verb.add_argument("--student", metavar="S", help="tfidf, minilm, smollm2, or a model's folder (default: tfidf)")
     verb.add_argument("--epochs", type=float, metavar="N", help="passes over the rows (default: 3)")
-    verb.add_argument("--curve", metavar="SHARES", help="smaller sizes as shares of the rows (default: 0.25,0.5)")
+    verb.add_argument("--curve", metavar="SHARES", help="smaller sizes as shares of the rows (TF-IDF: 0.25,0.5)")
     verb.add_argument(
         "--existing", metavar="DATASET", action="append", help="use this dataset as it is; may be repeated"
     )

@@ -141,6 +141,13 @@ class _Work:
         if self.listener is not None:
             self.listener(Event(time.time(), "compare", kind, data))
 
+    @property
+    def curve(self) -> Sequence[float]:
+        """Shares of the rows at which legs are trained, too; by default none where each takes minutes."""
+        if (given := self.config.compare.curve) is not None:
+            return given
+        return (0.25, 0.5) if self.student == TFIDF else ()
+
     def constant(self) -> dict[int, list[Finished]]:
         right, _ = students.constant(self.test)
         return {0: [Finished(MAJORITY, 0, 0, right, 0.0, "")]}
@@ -212,7 +219,7 @@ def _plans(legs: Sequence[Leg], rows: int, usd: float, work: _Work) -> tuple[lis
         money = leg.rows_for(usd) if usd > 0 else None
         sizes = {main}
         if leg.rows is None:
-            sizes |= {size for share in work.config.compare.curve if 2 <= (size := round(share * rows)) < main}
+            sizes |= {size for share in work.curve if 2 <= (size := round(share * rows)) < main}
             sizes |= {money} if money and money >= 2 else set()
         plans.append(_Plan(leg, sorted(sizes), main, money))
     return plans, left_out
