@@ -24,7 +24,7 @@ from upcycle.evaluation.gold import GoldSet
 from upcycle.evaluation.gold_files import read_gold_set
 from upcycle.evaluation.scores import Compared, Prediction, Scores, compared, read_predictions
 from upcycle.evaluation.served import STAGE, evaluate_served
-from upcycle.llm.connect import FORMS
+from upcycle.llm.connect import FORMS, choose
 from upcycle.llm.roles import open_models
 from upcycle.report.evaluated import FACTS, PREDICTIONS, Evaluation, claim, write_evaluation
 from upcycle.run import Event, Listener, Run
@@ -224,6 +224,7 @@ async def _ask_served(
         "evaluate": name, "metric": asked.metric, "shots": asked.shown, "seed": wanted.seed,
         "gold": _digest(asked), "form": repr(gold.prompt),
     }  # fmt: skip
+    await choose(name, base_url=settings.get("base_url"))  # a name nobody knows begins no run
     with Run.open(path, identity, budget=config.budget, listener=listener) as run:
         async with open_models(config, run) as models:
             assert models.executor is not None

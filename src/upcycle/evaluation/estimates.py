@@ -115,11 +115,14 @@ def _told(predictions: Sequence[Prediction], metric: str) -> list[str]:
     if tied := sum("tied" in one.measures for one in predictions):
         found.append(f"{counted(tied)} with several options equally likely to the model: they share the score")
     if any("unmatched" in one.measures for one in predictions):
-        lost = sum(one.measures["unmatched"] == 1 for one in predictions)
-        found.append(
-            "the model gives no likelihoods: its written answers were matched with the options, and"
-            f" {counted(lost)} matched none or several"
-        )
+        lost = sum(one.measures.get("unmatched") == 1 for one in predictions)
+        if metric == "multiple_choice_grade":
+            found.append(
+                "the model gives no likelihoods: its written answers were matched with the options, and"
+                f" {counted(lost)} matched none or several"
+            )
+        elif lost:
+            found.append(f"{counted(lost)} with an answer that names no label, or several: never right")
     if metric != "multiple_choice_grade" and (empty := sum(not one.said.strip() for one in predictions)):
         found.append(f"{counted(empty)} with nothing said")
     return found

@@ -9,14 +9,15 @@ in the run's journal, so that the same command asks for nothing twice and goes o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from upcycle.contract import listed_options, with_options
 from upcycle.errors import ProviderError, RowError
 from upcycle.evaluation.asked import Asked, counted, labels_of
 from upcycle.evaluation.estimates import scores_of
-from upcycle.evaluation.evaluate import chosen, matched, said_of
+from upcycle.evaluation.evaluate import chosen, matched, option_named, said_of
 from upcycle.evaluation.gold import GoldItem, GoldSet
 from upcycle.evaluation.scores import Prediction, Scores
 from upcycle.llm.model import Message, Model, Request, Scoring
@@ -41,6 +42,7 @@ async def evaluate_served(
         BudgetExceededError, DiskError: the run stops; what was answered is kept.
     """
     likely = asked.metric == "multiple_choice_grade" and isinstance(model, Scoring)
+    labels = labels_of(asked)
     found: dict[str, Prediction] = {}
     why: RowError | None = None
     told = 0.0
@@ -53,6 +55,8 @@ async def evaluate_served(
         completion = await model.complete(request_for(gold, asked, item))
         if asked.metric == "multiple_choice_grade":
             return matched(item, completion.text.strip())
+        if labels:
+            return _label(item, completion.text.strip(), labels)
         return said_of(item, completion.text.strip(), asked.metric)
 
     running = run_rows(_items(asked), work, at_once=at_once, needed=lambda: len(asked.items))
@@ -75,6 +79,13 @@ async def evaluate_served(
     return scores_of(
         answered, [found[item.id] for item in answered.items], seed=seed, warnings=[*asked.warnings, *warnings]
     )
+
+
+def _label(item: GoldItem, said: str, labels: Sequence[str]) -> Prediction:
+    """A written label: "Positive." is "positive", and what names none or two of them is none."""
+    place = option_named(said, labels)
+    found = said_of(item, said if place is None else labels[place], "accuracy")
+    return replace(found, measures={"unmatched": float(place is None)})
 
 
 def _items(asked: Asked) -> Iterator[GoldItem]:
