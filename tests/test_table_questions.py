@@ -332,6 +332,17 @@ async def test_a_reply_is_right_by_its_words_or_by_what_its_statement_comes_to(t
     assert await tables.right(one, said, only(tables)) is right
 
 
+async def test_of_several_values_the_order_counts_only_where_it_was_asked_for(tables: Tables):
+    listed = "SELECT city FROM t WHERE country = 'Peru' AND people_k < 1500 ORDER BY people_k"
+    plain = "SELECT DISTINCT country FROM t WHERE people_k < 1300"
+    (one, two), _ = await constructed(tables, model=ScriptedModel(says([listed, plain])), wanted=2)
+    assert (one.kind, two.kind) == ("list", "lookup")
+    for example, right in ((one, False), (two, True)):
+        turned = ", ".join(reversed(example.answer.split(", ")))
+        assert turned != example.answer
+        assert await tables.right(example, f"Answer: {turned}", only(tables)) is right
+
+
 def test_nothing_of_a_table_is_blanked(tables: Tables):
     assert tables.blank(None) is None  # type: ignore[arg-type]
 

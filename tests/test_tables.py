@@ -159,6 +159,12 @@ def test_what_does_not_fit_is_counted_where_a_table_is_shown():
     assert shown(made()).endswith("Bern | 134000")
 
 
+def test_a_long_cell_is_cut_where_a_table_is_shown_and_nowhere_else():
+    table = made(HEADER, [["x" * 5000, 1], ["y", 2]])
+    assert shown(table).splitlines()[1] == "x" * 200 + " […] | 1"
+    assert table.rows[0][0] == "x" * 5000
+
+
 def test_values_are_written_without_the_noise_of_floats():
     assert [cell_text(value) for value in (0.1 + 0.2, 3.0, 10 / 3, None, 5, "x")] == [
         "0.3", "3", "3.333333333", "", "5", "x",

@@ -28,6 +28,7 @@ Kind = Literal["integer", "real", "date", "text"]
 MAX_COLUMNS = 100
 MAX_ROWS = 100_000
 _LONGEST_NAME = 60
+_SHOWN = 200  # characters of a cell that are shown
 _SKEWED = 0.25  # share of rows with a wrong number of cells above which the table is not read right
 
 _NULLS = frozenset({"", "-", "–", "—", "--", "n/a", "n / a", "null", "nan", "?", "#n/a"})
@@ -210,7 +211,7 @@ def safe_names(headers: Sequence[str]) -> list[str]:
 
 
 def shown(table: Table, *, chars: int = 4000) -> str:
-    """The table as text, one row a line, cells parted by " | "; rows that do not fit are counted, not shown.
+    """The table as text, one row a line, cells parted by " | " and cut; rows that do not fit are counted, not shown.
 
     The first line names the table where it has a title; the header holds the names that SQL takes.
     """
@@ -218,7 +219,7 @@ def shown(table: Table, *, chars: int = 4000) -> str:
     head.append(" | ".join(column.name for column in table.columns))
     lines, size = [], sum(map(len, head))
     for row in table.rows:
-        line = " | ".join("" if cell is None else cell_text(cell) for cell in row)
+        line = " | ".join(_cut(cell_text(cell)) for cell in row)
         size += len(line) + 1
         if size > chars and lines:
             break
@@ -226,6 +227,10 @@ def shown(table: Table, *, chars: int = 4000) -> str:
     if (missing := len(table.rows) - len(lines)) > 0:
         lines.append(f"({missing} more rows of {len(table.rows)} are not shown)")
     return "\n".join(head + lines)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} […]"
 
 
 def cell_text(value: Cell) -> str:

@@ -19,7 +19,7 @@ from upcycle.errors import ConfigError, RowError, RowKind
 from upcycle.llm.model import Request
 from upcycle.methods.prompts import fill
 from upcycle.methods.source2synth.application import METHOD, Blank, Grounded, Unit, Writer
-from upcycle.methods.source2synth.matching import ANSWER_MARK, soft_match
+from upcycle.methods.source2synth.matching import ANSWER_MARK, answer_of, soft_match
 from upcycle.methods.source2synth.sql import Refused, Result, Sql
 from upcycle.methods.source2synth.sql_checks import LEAK, answer_text, canonical, leaks, rejection, statement_in
 from upcycle.methods.source2synth.sql_grammar import KINDS, Sketch, sketches
@@ -128,7 +128,7 @@ class Tables:
     async def right(self, grounded: Grounded, said: str, unit: Unit) -> bool:
         """Whether a reply comes to the answer: by its words, or by what its statement comes to on the table."""
         statement = statement_in(said)
-        if (statement is None or ANSWER_MARK in said) and soft_match(said, grounded.answer):
+        if (statement is None or ANSWER_MARK in said) and _says(said, grounded):
             return True
         if statement is None:
             return False
@@ -292,6 +292,14 @@ def _batches(drawn: Iterator[Sketch], wanted: int) -> Iterator[list[Sketch]]:
         yield batch
         left -= len(batch)
         size *= 2
+
+
+def _says(said: str, grounded: Grounded) -> bool:
+    """Whether the words of a reply come to the answer; the order of several values counts where it was asked for."""
+    if soft_match(said, grounded.answer):
+        return True
+    one, other = (sorted(text.casefold().split(", ")) for text in (answer_of(said), grounded.answer))
+    return grounded.kind != "list" and len(other) > 1 and one == other
 
 
 def _values(result: Result) -> list[str]:
