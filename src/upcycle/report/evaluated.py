@@ -15,6 +15,7 @@ import orjson
 
 import upcycle
 from upcycle.errors import ConfigError
+from upcycle.evaluation.asked import counted
 from upcycle.evaluation.scores import Compared, Estimate, Prediction, Scores
 from upcycle.run import write_text
 
@@ -78,7 +79,7 @@ class Evaluation:
             lines.append(f"  {'words':<{width}}  {words:5.1f}    gold has {gold:.1f}")
         if self.against is not None:
             lines += _compared(*self.against)
-        left = [f"{count:,} rows left out: they {reason}" for reason, count in self.left_out.items()]
+        left = [f"rows left out: {count:,} {reason}" for reason, count in self.left_out.items()]
         lines += [f"  note: {text}" for text in (*self.notes, *left, *self.scores.warnings)]
         return "\n".join(lines)
 
@@ -110,7 +111,10 @@ def _compared(name: str, found: Compared) -> list[str]:
                      f" {_p(exact)} by McNemar's test")  # fmt: skip
     lines.append(f"    {'significant' if significant else 'not significant'} at 95 %")
     if found.left_out:
-        lines.append(f"    {found.left_out:,} predictions of items that only one of them was asked are not compared")
+        items = counted(found.left_out)
+        lines.append(
+            f"    {items} that only one of them was asked {'is' if found.left_out == 1 else 'are'} not compared"
+        )
     return lines
 
 
