@@ -182,6 +182,7 @@ class CardIndex:
 
         limit = min(len(self), _MATCHES * (_FILTERED if narrow else 1))
         matched, bm25 = self._words.scores(wanted.terms, limit)
+        matched, bm25 = matched[np.argsort(matched)], bm25[np.argsort(matched)]
         candidates, near, mean, spread = matched, np.zeros(len(matched), np.float32), 0.0, 0.0
         if self._vectors is not None and self._encoder is not None:
             asked = np.asarray(self._encoder([*wanted.phrasings, *(one[:1_200] for one in demonstrations)]))
@@ -191,10 +192,7 @@ class CardIndex:
             query /= max(float(np.linalg.norm(query)), 1e-9)
             candidates, near, mean, spread = self._vectors.scores(query, self._sample, matched)
         found = np.zeros(len(candidates), np.float32)
-        found[np.searchsorted(candidates, np.sort(matched))] = bm25[np.argsort(matched)]
-        if self._vectors is None:
-            order = np.argsort(matched)
-            candidates, found, near = matched[order], bm25[order], near
+        found[np.searchsorted(candidates, matched)] = bm25
         # What no word matched scores 0: mean and spread over all of them follow from the matches alone.
         total, squares = float(bm25.sum()), float((bm25**2).sum())
         middle = total / len(self)
@@ -239,7 +237,7 @@ class CardIndex:
             f"card: {', '.join(matched)}" if matched else "",
             f"columns: {', '.join(inside)}" if inside else "",
             "near in meaning" if parts["meaning"] > 2 else "",
-            f"used often ({listing.popularity:,.0f})" if listing.popularity and parts["popularity"] > 1 else "",
+            f"used often ({listing.popularity:,.0f})" if listing.popularity and parts["popularity"] >= 1 else "",
             f"named by {mentions} other cards" if mentions > 2 else "",
         ]
         return "; ".join(part for part in said if part) or "little speaks for it"
@@ -253,7 +251,9 @@ def _best(scores: Any, count: int) -> Any:
 
 
 def _begins_word(stem: str, text: str) -> bool:
-    return re.search(rf"(?<![^\W_]){re.escape(stem)}", text) is not None
+    # "rate" stands for "rating" and "studi" for "study".
+    start = stem[:-1] if len(stem) > 3 and stem[-1] in "ei" else stem
+    return re.search(rf"(?<![^\W_]){re.escape(start)}", text) is not None
 
 
 class _Spread(Mapping[str, int]):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_EXACT = 200_000
+EXACT = 200_000
 _CANDIDATES = 4_096
 _MOST = 127.0
 
@@ -83,7 +83,7 @@ class Vectors:
         """
         import numpy as np
 
-        if len(self._bytes) <= _EXACT:
+        if len(self._bytes) <= EXACT:
             if self._whole is None:
                 self._whole = self._bytes.astype(np.float32)
             found = (self._whole @ query.astype(np.float32)) * self._scales
