@@ -1,7 +1,7 @@
 """Questions over tables: how fast they are made, whether every answer is what its statement comes to, and what hostile
 statements get done.
 
-    python benchmarks/tables.py [--data DIR] [--rows 1000] [--seconds 5] [--limit 0.5] [--json]
+    python benchmarks/tables.py [--data DIR] [--rows 1000] [--seconds 5] [--limit 0.5] [--gb 2] [--json]
 
 `--data` holds tables (a folder of WikiSQL tables by default, else made-up ones). Answers are compared with what a plain
 sqlite3 connection makes of the same statements over the same tables. Each part is a process of its own.
@@ -25,6 +25,7 @@ from random import Random
 from typing import Any
 
 from bench import UPCYCLE, Line, arguments, checked, finish, kept_rows, measure
+from dump import read_dump, told_dump
 from hostile_sql import Hostile, hostile_statements
 from upcycle.config import Source2Synth
 from upcycle.methods.source2synth.application import Grounded, Unit, Writer
@@ -51,6 +52,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1000, help="examples made (default: 1000)")
     parser.add_argument("--seconds", type=float, default=5.0, help="for which SQL is executed (default: 5)")
     parser.add_argument("--limit", type=float, default=0.5, help="seconds a hostile statement may take (default: 0.5)")
+    parser.add_argument("--gb", type=float, default=2.0, help="size of the MediaWiki dump that is read (default: 2)")
     parser.add_argument("--part", choices=sorted(PARTS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.part:
@@ -62,7 +64,7 @@ def main() -> int:
         args.data = args.data or _some_tables(Path(folder))
         for name, told in TOLD.items():
             command = [sys.executable, __file__, "--part", name, "--data", str(args.data), "--rows", str(args.rows)]
-            command += ["--seconds", str(args.seconds), "--limit", str(args.limit)]
+            command += ["--seconds", str(args.seconds), "--limit", str(args.limit), "--gb", str(args.gb)]
             read = checked(measure(command))
             facts |= json.loads(read.out.splitlines()[-1])
             lines += told(facts, args)
@@ -285,6 +287,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "executions": executions,
     "hostile": hostile,
     "filter": filtering,
+    "dump": read_dump,
 }
 """What is measured, each in a process of its own."""
 
@@ -293,6 +296,7 @@ TOLD: dict[str, Callable[[dict[str, Any], argparse.Namespace], list[Line]]] = {
     "executions": told_executions,
     "hostile": told_hostile,
     "filter": told_filtering,
+    "dump": told_dump,
 }
 """How each is told; in this order."""
 

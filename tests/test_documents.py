@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,8 +17,8 @@ from upcycle.errors import SourceError
 from upcycle.sources.documents import Document, DocumentStore, Link, Lost, key_of, occurs, plain_title, sentences
 from upcycle.sources.documents.dump import Page, is_dump, pages
 from upcycle.sources.documents.files import read_file
+from upcycle.sources.documents.filling import SCHEMA, StoreWriter
 from upcycle.sources.documents.sampled import add_dump
-from upcycle.sources.documents.store import StoreWriter
 from upcycle.sources.documents.wikitext import passages_of
 
 Opener = Callable[..., DocumentStore]
@@ -314,9 +315,6 @@ def test_a_page_cannot_define_entities_and_a_text_cannot_close_a_page(tmp_path: 
 
 
 def test_of_a_large_dump_a_sample_is_taken_with_what_it_links_to_over_redirects(tmp_path: Path):
-    import sqlite3
-
-    from upcycle.sources.documents.store import _SCHEMA
 
     articles = [page(f"Town {n}", f"Town {n} is near [[Way {n}]] and [[Town {n + 1}]].") for n in range(300)]
     ways = [page(f"Way {n}", "", redirect=f"Road {n}") + page(f"Road {n}", f"Road {n} is long.") for n in range(300)]
@@ -324,7 +322,7 @@ def test_of_a_large_dump_a_sample_is_taken_with_what_it_links_to_over_redirects(
     taken = []
     for _ in range(2):
         db = sqlite3.connect(":memory:")
-        db.executescript(_SCHEMA)
+        db.executescript(SCHEMA)
         add_dump(dump, StoreWriter(db), tmp_path, sample=20, linked=1)
         taken.append(db.execute("SELECT id, redirect FROM document ORDER BY number").fetchall())
         db.close()

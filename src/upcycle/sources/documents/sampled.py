@@ -20,7 +20,7 @@ from upcycle.sources.documents.dump import Lost, Page, pages
 from upcycle.sources.documents.wikitext import is_disambiguation, passages_of, redirect_of
 
 if TYPE_CHECKING:
-    from upcycle.sources.documents.store import StoreWriter
+    from upcycle.sources.documents.filling import StoreWriter
 
 SAMPLE = 4000
 """Articles taken at random."""
