@@ -2,28 +2,33 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
+TRAINS := $(VENV)/.trains
 
 .PHONY: setup demo test check fix bench lock clean
 
-setup: $(READY)
+setup: $(READY) $(TRAINS)
 
 # requirements.lock holds the versions everything was tested with; `make lock` renews it.
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	# torch alone and first, so that the rest leaves the build that the index gives (CPU, where it has one) as it is.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
-		--editable '.[all-cpu,train]' --group dev
+	$(PIP) --upgrade "pip>=25.1"
+	$(PIP) --constraint requirements.lock --editable '.[all-cpu]' --group dev
 	$(BIN)/python -m compileall -q src
 	touch $(READY)
+
+# torch alone and first, so that the rest leaves the build that the index gives (CPU, where it has one) as it is.
+$(TRAINS): $(READY)
+	$(PIP) torch==2.13.0
+	$(PIP) --constraint requirements.lock --editable '.[all-cpu,train]'
+	touch $(TRAINS)
 
 demo: $(READY)
 	$(BIN)/upcycle models fetch smollm2
 	$(BIN)/python examples/demo.py
 
-test: $(READY)
+test: $(TRAINS)
 	$(BIN)/upcycle models fetch smollm2
 	$(BIN)/upcycle models fetch minilm
 	$(BIN)/python -m pytest -n 2
