@@ -172,6 +172,12 @@ def test_a_model_to_which_all_options_are_alike_scores_chance_and_it_is_said():
     assert "30 items with several options equally likely to the model: they share the score" in scores.warnings
 
 
+def test_a_likelihood_that_is_no_number_is_never_chosen_and_it_is_said():
+    scores = evaluate(Sayer(like=lambda text, choice: math.nan if text.count(choice) else -1.0), chosen(20))
+    assert scores.main.value == 0
+    assert any("20 items with an option whose likelihood is no number" in one for one in scores.warnings)
+
+
 def test_length_normalised_variants_stand_beside_the_grade():
     gold = [GoldItem("a", "?", ("a much longer answer",), ("a much longer answer", "no"))]
     model = Sayer(
@@ -455,6 +461,7 @@ async def test_a_served_models_answer_counts_where_it_names_one_label(tmp_path: 
         )  # fmt: skip
     assert [item.right for item in found.scores.items] == [1, 1, 0, 0]
     assert "2 items with an answer that names no label, or several: never right" in found.scores.warnings
+    assert len(set(found.scores.warnings)) == len(found.scores.warnings)
 
 
 async def test_a_server_that_answers_nothing_is_an_error_and_not_a_score(tmp_path: Path):

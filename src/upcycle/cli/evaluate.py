@@ -16,7 +16,7 @@ _METRICS = ("accuracy", "exact_match", "soft_exact_match", "multiple_choice_grad
 
 
 def arguments(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("model", metavar="MODEL", help="a model's folder, smollm2, openai/NAME, anthropic/NAME, a .gguf")
+    verb.add_argument("which", metavar="MODEL", help="a model's folder, smollm2, openai/NAME, anthropic/NAME, a .gguf")
     verb.add_argument("gold", metavar="GOLD", help="labelled items; PATH:SPLIT names one split or subtask")
     verb.add_argument("--metric", choices=_METRICS, help="what items are scored by (default: what suits the gold)")
     verb.add_argument(
@@ -45,15 +45,17 @@ def run(args: argparse.Namespace) -> int:
     from upcycle.cli.working import at_once
     from upcycle.evaluating import runs_here
 
+    here = runs_here(args.which)
+    args.model = None if here else args.which  # what a server answered is kept, what is computed here is not
     names = ("base_url", "budget", "concurrency")
     settings = {name: value for name in names if (value := getattr(args, name)) is not None}
     with console.events(args) as listener:
         work = api.evaluate(
-            args.model, args.gold, metric=args.metric, shots=args.shots, examples=args.examples, against=args.against,
+            args.which, args.gold, metric=args.metric, shots=args.shots, examples=args.examples, against=args.against,
             columns=columns_of(args.columns), limit=args.limit, out=args.out, seed=args.seed, listener=listener,
             **settings,
         )  # fmt: skip
-        found = at_once(work) if runs_here(args.model) else asyncio.run(work)
+        found = at_once(work) if here else asyncio.run(work)
     if args.json:
         console.print_object(found.facts())
     else:

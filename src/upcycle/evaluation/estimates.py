@@ -19,7 +19,7 @@ from upcycle.evaluation.scores import Estimate, Prediction, Scores
 MAIN = {"squad": "exact_match"}
 """The estimate that stands for a metric, where it has another name."""
 
-_NO_ESTIMATE = ("words", "tied", "unmatched")
+_NO_ESTIMATE = ("words", "tied", "unmatched", "not_a_number")
 
 
 def measures_of(item: GoldItem, said: str, metric: str) -> dict[str, float]:
@@ -114,6 +114,8 @@ def _told(predictions: Sequence[Prediction], metric: str) -> list[str]:
     found: list[str] = []
     if tied := sum("tied" in one.measures for one in predictions):
         found.append(f"{counted(tied)} with several options equally likely to the model: they share the score")
+    if broken := sum("not_a_number" in one.measures for one in predictions):
+        found.append(f"{counted(broken)} with an option whose likelihood is no number: the model's weights are damaged")
     if any("unmatched" in one.measures for one in predictions):
         lost = sum(one.measures.get("unmatched") == 1 for one in predictions)
         if metric == "multiple_choice_grade":

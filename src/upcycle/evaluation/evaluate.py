@@ -115,6 +115,8 @@ def chosen(item: GoldItem, found: Sequence[float], tokens: Sequence[int] | None)
         )
     if tied > 1:
         measures["tied"] = float(tied)
+    if any(map(math.isnan, found)):
+        measures["not_a_number"] = 1.0
     said = choices[likelihoods.index(best)] if tied == 1 else ""
     return Prediction(item.id, said, metrics.grade(likelihoods, worths), item.answers, likelihoods, measures)
 

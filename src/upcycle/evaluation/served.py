@@ -76,9 +76,7 @@ async def evaluate_served(
     if missing := len(asked.items) - len(found):
         warnings.append(f"{counted(missing)} left out: the model did not answer ({why}); the same command asks again")
     answered = asked._replace(items=[item for item in asked.items if item.id in found])
-    return scores_of(
-        answered, [found[item.id] for item in answered.items], seed=seed, warnings=[*asked.warnings, *warnings]
-    )
+    return scores_of(answered, [found[item.id] for item in answered.items], seed=seed, warnings=warnings)
 
 
 def _label(item: GoldItem, said: str, labels: Sequence[str]) -> Prediction:
