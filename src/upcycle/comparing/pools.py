@@ -119,7 +119,7 @@ async def gather(
         Counter(one.origin.source for one in pools["transformed"].examples) if "transformed" in pools else Counter()
     )
     used = [source for source, _ in rows_of.most_common() if source]
-    take(existing(config, used, rows, parts.test, seed=config.seed))
+    take(existing(task, config, used, rows, parts.test, seed=config.seed))
     take(random_rows(config, rows, seed=config.seed))
     if parts.train:
         cost = config.compare.label_usd * len(parts.train)

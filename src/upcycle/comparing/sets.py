@@ -40,6 +40,7 @@ TIERS = ("exact", "overlap")
 """How rows that repeat test items are looked for; the encoder's tier would take longer than all students together."""
 _SAMPLE = 64
 _RANDOM_SOURCES = 12
+_FOUND = 3
 
 
 async def made(
@@ -108,26 +109,30 @@ async def curated(pool: Pool, task: Task) -> Pool:
 
 
 def existing(
-    config: BuildConfig, used: Sequence[str], rows: int, test: Sequence[GoldItem], *, seed: int
+    task: Task, config: BuildConfig, used: Sequence[str], rows: int, test: Sequence[GoldItem], *, seed: int
 ) -> Pool | LeftOut:
-    """Labelled data as they are: the named datasets, else those of the sources that the transformed rows came from.
+    """Labelled data as they are: the named datasets, else the transformed rows' sources, else what a search finds.
 
     Args:
-        used: sources in the order in which they are taken until there are enough rows.
+        used: sources of the transformed rows, in the order in which they are taken until there are enough rows.
         test: tells how many of the outputs are ones the task knows.
     """
     name, notes = EXISTING_LEG, []
     if config.compare.existing:
         examples = [one for path in config.compare.existing for one in read_examples(path).examples]
         about = ", ".join(Path(one).name for one in config.compare.existing)
-    elif not used:
-        return LeftOut(name, "no source was transformed, so none is known to fit; name a dataset with --existing")
     else:
-        sources, _ = open_sources(config.sources or ("stdlib",))
+        try:
+            sources, _ = open_sources(config.sources or ("stdlib",))
+        except SourceError as error:
+            return LeftOut(name, str(error))
         known = {source.card.id: source for source in sources}
-        examples, unread = _as_they_are([known[one] for one in used if one in known], rows, seed, evenly=False)
+        chosen = [one for one in used if one in known] or _found(task, sources)
+        examples, unread = _as_they_are([known[one] for one in chosen], rows, seed, evenly=False)
         if not examples:
-            return LeftOut(name, f"the sources have no columns of input and output ({'; '.join(unread)[:200]})")
+            return LeftOut(
+                name, "; ".join(unread)[:200] or "no source was found for the task; name one with --existing"
+            )
         about = ", ".join(dict.fromkeys(str(one.origin.source) for one in examples)) + ", as they are"
         notes = [f"{name}: {'; '.join(unread)}"] if unread else []
     answers = {answer for item in test for answer in item.answers}
@@ -135,6 +140,15 @@ def existing(
     if strange and not any(item.choices for item in test):
         notes.append(f"{name}: {strange / len(examples):.0%} of its outputs are none that the test items have")
     return Pool(name, about, examples, notes=tuple(notes))
+
+
+def _found(task: Task, sources: Sequence[Source]) -> list[str]:
+    """Sources that a search for the task finds, best first."""
+    from upcycle.sources.catalog import Catalog
+
+    shown = [f"{one.input}\n{one.output}" for one in task.demonstrations]
+    hits = Catalog.build(sources).search(task.instruction, demonstrations=shown, limit=_FOUND)
+    return [hit.card.id for hit in hits]
 
 
 def random_rows(config: BuildConfig, rows: int, *, seed: int) -> Pool | LeftOut:
