@@ -7,6 +7,7 @@ then on (its weights carry the rounding of Q4_1).
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -24,11 +25,13 @@ _WHOLE = "smollm2-whole"
 
 
 def need_torch() -> None:
-    """Check that the libraries of the `train` extra are there.
+    """Check that the libraries of the `train` extra are there, and have torch's threads sleep while they wait.
 
     Raises:
         ConfigError: one of them is not.
     """
+    # Read when torch is first imported. Threads that spin while they wait cost tenfold where another process is busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if missing := [name for name in _NEEDS if find_spec(name) is None]:
         raise ConfigError(
             f"this student needs {', '.join(missing)}; run `pip install torch 'upcycle[train]'`"
