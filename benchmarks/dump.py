@@ -101,8 +101,8 @@ def _pages(random: Random, blocks: list[str]) -> Iterator[str]:
 
 
 def _paragraph(random: Random) -> str:
-    words = " ".join(random.choices(_WORDS, k=140))
-    return f"{words} [[Place {random.randrange(1, 1000)}]].\n{{| class=&quot;wikitable&quot;\n| a || b\n|}}"
+    text = f"{' '.join(random.choices(_WORDS, k=140))} [[Place {random.randrange(1, 1000)}]]."
+    return text if random.random() < 0.8 else f"{text}\n{{| class=&quot;wikitable&quot;\n| a || b\n|}}"
 
 
 if __name__ == "__main__":

@@ -270,6 +270,12 @@ def test_wikitext_is_what_a_reader_sees_of_it():
     ]  # fmt: skip
 
 
+def test_tables_inside_tables_are_left_out_and_one_that_never_ends_loses_nothing_else():
+    nested = "Before.\n{| a\n|\n{| b\n| x\n|}\n| y {{z|}}\n|}\nAfter."
+    assert [one.text for one in passages_of(nested)] == ["Before. After."]
+    assert passages_of("Before.\n\n{| never closed\n| cell")[0].text == "Before."
+
+
 DUMP = [
     page("The Moon", "'''The Moon''' orbits [[Earth]]. [[Luna]] &amp; others."),
     page("Talk:The Moon", "chatter", ns=1),

@@ -22,9 +22,9 @@ from upcycle.sources.documents.wikitext import is_disambiguation, passages_of, r
 if TYPE_CHECKING:
     from upcycle.sources.documents.filling import StoreWriter
 
-SAMPLE = 4000
+SAMPLE = 2000
 """Articles taken at random."""
-LINKED = 10
+LINKED = 5
 """Links of each that are followed."""
 _MOST_PASSES = 3
 _MOST_LOST = 1000

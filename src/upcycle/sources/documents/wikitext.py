@@ -55,6 +55,7 @@ _UNITS = frozenset(["convert", "cvt"])
 _NAMESPACE = re.compile(r"\s*:?\s*[^\W\d][\w ]{1,20}:\S")
 _DISAMBIGUATION = re.compile(r"\{\{\s*(?:[\w ]*disambig\w*|dab|hndis|geodis|surname|given name)\b", re.IGNORECASE)
 _REDIRECT = re.compile(r"\s*#\w+\s*:?\s*\[\[([^\]|]+)", re.IGNORECASE)
+_TABLE = re.compile(r"^[ \t:]*(?:(\{\|)|\|\}(?!\}))", re.MULTILINE)
 _PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=\x00)|\x00\s*")
 _SPACES = re.compile(r"[ \t\n]+")
 _EMPTY_BRACKETS = re.compile(r"\(\s*[;,:\s]*\)|\[\s*\]")
@@ -84,9 +85,25 @@ def passages_of(wikitext: str) -> list[Passage]:
     except ImportError:
         raise ConfigError('reading a MediaWiki dump needs mwparserfromhell; run: pip install "upcycle[wiki]"') from None
     page = _Page()
-    page.walk(mwparserfromhell.parse(wikitext, skip_style_tags=False).nodes)
+    page.walk(mwparserfromhell.parse(_without_tables(wikitext), skip_style_tags=False).nodes)
     page.end_section()
     return page.passages
+
+
+def _without_tables(wikitext: str) -> str:
+    """The page without its tables, which nobody reads as prose and which take most of the parser's time."""
+    kept: list[str] = []
+    depth = start = 0
+    for mark in _TABLE.finditer(wikitext):
+        if mark[1] is not None:
+            if depth == 0:
+                kept.append(wikitext[start : mark.start()])
+            depth += 1
+        elif depth > 0:
+            depth -= 1
+            start = mark.end()
+    # A table that is never closed is left to the parser, which takes it for text.
+    return "".join([*kept, wikitext[start:]]) if depth == 0 else wikitext
 
 
 class _Page:
