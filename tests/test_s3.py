@@ -474,6 +474,29 @@ async def test_rows_of_another_method_are_the_first_set(tmp_path: Path):
     assert not outcome.prompts("Write an input of the task for which")
 
 
+async def test_a_language_model_that_is_shown_rows_is_a_student_too(tmp_path: Path):
+    critic = Critic()
+
+    def script(request: Request) -> Any:
+        if request.stage != "s3-student":
+            return critic(request)
+        # It says what stands beside the shown review that shares a telling word, and else what it always says.
+        words = set(asked(request).lower().strip(".").split())
+        pairs = list(zip(request.messages[1:-1:2], request.messages[2:-1:2], strict=True))
+        telling = {word_ for some in TELLING.values() for word_ in some}
+        near = [said["content"] for shown, said in pairs
+                if words & telling & set(shown["content"].lower().strip(".").split())]  # fmt: skip
+        return f"{near[-1] if near else LABELS[0]}.".capitalize()
+
+    outcome = await extrapolated(tmp_path, script=script, student="served", rows=150, rounds=1)
+    asked_for = [request for request in outcome.model.requests if request.stage == "s3-student"]
+    assert outcome.facts["student"] == "scripted/model"
+    assert outcome.facts["rounds"][0]["after"]["select"] > outcome.facts["rounds"][0]["before"]["select"] + 0.1
+    # 160 gold rows after the first set, after the round, and for the comparison of equal size.
+    assert len(asked_for) == 3 * 160
+    assert max(len(request.messages) for request in asked_for) == 2 + 2 * 8
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 

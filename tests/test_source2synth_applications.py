@@ -131,3 +131,4 @@ def test_killed_in_the_middle_it_goes_on_and_pays_nothing_twice(tmp_path: Path, 
     assert len({row["id"] for row in rows}) == ROWS
     assert all(row["input"].startswith("Context: ") for row in rows)
     assert "filter kept " in done.stdout
+    assert ("imputation kept " in done.stdout) == (name == "documents")

@@ -251,6 +251,8 @@ def test_statements_that_differ_in_dress_only_are_the_same():
         ("Here it is:\n\nSELECT a\nFROM t\nWHERE b = 1\n\nThis counts.", "SELECT a\nFROM t\nWHERE b = 1"),
         ("SQL: with x as (select 1 from t) select * from x", "with x as (select 1 from t) select * from x"),
         ("SELECT a FROM t\nAnswer: 5", "SELECT a FROM t"),
+        ("SELECT a FROM t WHERE b = 'x; y' -- so; it is", "SELECT a FROM t WHERE b = 'x; y' -- so"),
+        ("SELECT a FROM t WHERE b = 'it is open; SELECT", "SELECT a FROM t WHERE b = 'it is open"),
         ("I would select the best player and count the wins.", None),
         ("Select a good city and be happy.", None),
         ("The table shows cities.", None),

@@ -136,6 +136,9 @@ class S3(_Section):
     )
     rounds: int = Field(2, ge=1, le=20, description="Most rounds; each is kept only if it helps.")
     reset: bool = Field(True, description="Train the student anew each round, not on from the round before.")
+    student: Literal["trained", "served"] = Field(
+        "trained", description="What errors are mined of: a small model, or the judge shown the rows most alike."
+    )
     first: float = Field(0.67, gt=0, lt=1, description="Share of the rows that the first set is.")
     per_error: int | None = Field(None, ge=1, le=100, description="Rows of each error; else what rows leave room for.")
     gold: dict[Literal["mine", "select", "test"], Annotated[float, Field(ge=0)]] = Field(

@@ -17,7 +17,7 @@ import upcycle
 from upcycle.errors import UpcycleError
 
 VERBS = (
-    *("init", "build", "search", "plan", "status", "report", "describe"),
+    *("init", "build", "index", "search", "plan", "status", "report", "describe"),
     *("train", "evaluate", "compare", "curate", "why", "retry", "export", "push", "models", "doctor"),
 )
 

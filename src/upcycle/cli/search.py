@@ -1,17 +1,20 @@
-"""Rank sources by how well they fit a task."""
+"""Rank sources by how well they fit a task; of `hub`, the datasets of the index, whose data is not looked at yet."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from upcycle.cli.options import source_arguments, task_arguments, task_settings
+from upcycle.cli.options import model_arguments, source_arguments, task_arguments, task_settings
 
 HELP = "rank sources by how well they fit a task"
+HUB = "hub"
 
 
 def arguments(verb: argparse.ArgumentParser) -> None:
     task_arguments(verb)
     source_arguments(verb)
+    model_arguments(verb)
     verb.add_argument("-k", "--limit", type=int, default=10, metavar="N", help="how many to show (default: 10)")
     verb.add_argument(
         "--only-language", metavar="CODE", action="append", default=[], help="only sources in this language"
@@ -21,18 +24,34 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import asyncio
-
-    from upcycle import api
     from upcycle.cli import console
     from upcycle.errors import ConfigError
 
     if args.limit < 1:
         raise ConfigError(f"--limit is {args.limit}; give at least 1")
+    opened = [name for name in args.source if name != HUB]
+    rows = _opened(args, opened or ["stdlib"]) if opened or not args.source else []
+    if HUB in args.source:
+        rows += _listed(args)
+    if args.json:
+        console.print_object({"hits": rows})
+    elif not rows:
+        print("no source matches")
+    else:
+        _print_table(rows)
+    return 0
+
+
+def _opened(args: argparse.Namespace, names: list[str]) -> list[dict[str, Any]]:
+    """Sources that are opened and looked into."""
+    import asyncio
+
+    from upcycle import api
+
     hits = asyncio.run(
         api.search(
             args.task,
-            sources=args.source or ["stdlib"],
+            sources=names,
             examples=task_settings(args)["examples"],
             limit=args.limit,
             licence=args.licence or "any",
@@ -41,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             min_rows=args.min_rows,
         )
     )
-    rows = [
+    return [
         {
             "source": hit.card.id,
             "score": round(hit.score, 3),
@@ -53,13 +72,58 @@ def run(args: argparse.Namespace) -> int:
         }
         for hit in hits
     ]
-    if args.json:
-        console.print_object({"hits": rows})
-    elif not rows:
-        print("no source matches")
-    else:
-        _print_table(rows)
-    return 0
+
+
+def _listed(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Datasets of the index; a sentence is looked for without reading what a task file would need."""
+    from upcycle.sources.index.card_index import CardIndex, Filters
+    from upcycle.sources.index.place import index_folder
+
+    query, shown = _asked(args)
+    filters = Filters(
+        licence=args.licence or "any",
+        languages=tuple(args.only_language),
+        least_rows=args.min_rows,
+        most_bytes=int(args.max_mb * 1e6) if args.max_mb else None,
+    )
+    index = CardIndex.open(index_folder())
+    found = index.search(query, demonstrations=shown, limit=args.limit, filters=filters, said=_said(args, query))
+    return [
+        {
+            "source": one.listing.id,
+            "score": round(one.score, 3),
+            "rows": one.listing.rows,
+            "licence": one.listing.licence,
+            "languages": list(one.listing.languages),
+            "why": f"{one.why}; {one.listing.skip}" if one.listing.skip else one.why,
+            "duplicates": list(one.duplicates),
+            "parts": dict(one.parts),
+            "popularity": one.listing.popularity,
+            "revision": one.listing.revision,
+        }
+        for one in found
+    ]
+
+
+def _asked(args: argparse.Namespace) -> tuple[str, list[str]]:
+    """What is looked for, and demonstrations as text."""
+    if args.examples is None and not args.task.endswith((".yaml", ".yml", ".json")) and " " in args.task.strip():
+        return args.task, []
+    from upcycle import api
+
+    task, _ = api.resolve(args.task, examples=task_settings(args)["examples"])
+    return task.instruction, [f"{one.input}\n{one.output}" for one in task.demonstrations]
+
+
+def _said(args: argparse.Namespace, query: str) -> list[str]:
+    """What a model writes of the query; nothing where none is named."""
+    if args.model in (None, "none") and args.base_url is None:
+        return []
+    import asyncio
+
+    from upcycle.sources.hub.asking import phrasings
+
+    return asyncio.run(phrasings(query, args.model, args.base_url))
 
 
 def _print_table(rows: list[dict]) -> None:

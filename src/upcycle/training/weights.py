@@ -28,9 +28,7 @@ def weights_of(weights: Sequence[float | None], settings: Training) -> list[floa
     """
     given = [weight for weight in weights if weight is not None] if settings.weights == "given" else []
     if any(not 0 <= weight < math.inf for weight in given):
-        raise ConfigError(
-            "an example has a weight that is no number of 0 or more; correct it, or give weights: none"
-        )
+        raise ConfigError("an example has a weight that is no number of 0 or more; correct it, or give weights: none")
     mean = sum(given) / len(given) if given else 0.0
     if mean == 0:
         return [1.0] * len(weights)

@@ -24,6 +24,7 @@ from upcycle.methods.s3.judging import METHOD
 from upcycle.methods.s3.loop import Loop
 from upcycle.methods.s3.presets import with_preset
 from upcycle.methods.s3.shape import Shape, shape_of, task_with_contract
+from upcycle.methods.s3.shown import ShownModel
 from upcycle.methods.s3.student import Student
 from upcycle.methods.s3.writing import Writer
 from upcycle.records import Dropped, Example
@@ -60,7 +61,8 @@ def s3(
     """Examples written because of a small model's errors, and what was dropped on the way.
 
     Args:
-        models: the executor writes rows; the planner, where there is one, names patterns.
+        models: the executor writes rows; the planner, where there is one, names patterns; the judge is the student
+            where a served one is asked for.
         check: judges every row; it must not refuse what shares a context with the mine part of the gold.
         needed: how many kept examples are still wanted.
         fit: `fit(examples, training, folder=..., seed=...)` gives a predictor (`training.fit.fit`).
@@ -84,9 +86,14 @@ def s3(
         kind = {"single": "label", "pair": "label", "span": "span", "text": "text"}[shape.kind]
         training = training.model_copy(update={"kind": kind})
     metric = task.metric or _metric(shape, gold)
-    student = Student(fit, evaluate, training, gold, metric, run, seed)
+    shown = None
+    if settings.student == "served":
+        judge = models.judge or models.executor
+        shown = ShownModel(task, judge, evaluate, metric, labels=shape.labels, at_once=at_once)
+    student = Student(fit, evaluate, training, gold, metric, run, seed, shown)
     writer = Writer(task, settings, shape, models.executor, seed=seed, clean=not settings.plain)
-    about = {"kind": shape.kind, "student": training.student, "metric": metric,
+    name = shown.model.name if shown is not None else training.student
+    about = {"kind": shape.kind, "student": name, "metric": metric,
              "settings": settings.model_dump(mode="json", exclude_none=True)}  # fmt: skip
     loop = Loop(
         task, settings, shape=shape, student=student, writer=writer, namer=models.planner or models.executor,

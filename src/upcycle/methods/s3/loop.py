@@ -272,7 +272,7 @@ class Loop:
         for name in self.settings.controls:
             table += await self._control(name, whole)
         mine = controls.as_examples(self.gold.mine)
-        if len({row.output for row in mine}) > 1:
+        if self.student.shown is None and len({row.output for row in mine}) > 1:
             for name, rows in (
                 ("the mined gold alone", mine),
                 ("the whole set and the mined gold", [*self.kept, *mine]),
@@ -280,7 +280,7 @@ class Loop:
                 exam = await self.student.exam(rows, keep=False)
                 table.append(controls.line(name, len(rows), self.student.open_test(exam), whole))
         self.history.table = table
-        if self.student.training.student in ("auto", "tfidf") and self.shape.labels:
+        if self.student.quick and self.shape.labels:
             self.history.curve = await controls.curve(self.student, self.gold, self.kept, self._seed)
         self.history.write()
         self._run.tell(METHOD, "compared", table=[{**one.facts(), "words": one.words()} for one in table])

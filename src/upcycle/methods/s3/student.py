@@ -27,6 +27,7 @@ import orjson
 from upcycle.config import Training
 from upcycle.errors import ProviderError, RowKind, UpcycleError
 from upcycle.methods.s3.gold import GoldParts
+from upcycle.methods.s3.shown import ShownModel
 from upcycle.methods.s3.worker import Learn, learn
 from upcycle.records import Example
 from upcycle.run import Run
@@ -81,6 +82,8 @@ class Student:
     Attributes:
         fit: `fit(examples, training, folder=..., seed=...)` gives a predictor.
         evaluate: `evaluate(predictor, items, metric, seed=...)` gives scores with `items`.
+        shown: a language model that is shown examples, in place of one that is trained on them.
+        trained: exams that were not known.
     """
 
     fit: Callable[..., Any]
@@ -90,6 +93,7 @@ class Student:
     metric: str
     run: Run
     seed: int = 0
+    shown: ShownModel | None = None
     trained: int = 0
     _worker: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -112,6 +116,11 @@ class Student:
             key, known["rows"], _grades(known["mine"]), _grades(known["select"]), known["seconds"], folder
         )  # fmt: skip
 
+    @property
+    def quick(self) -> bool:
+        """Whether it costs nothing to train it once more, as TF-IDF does."""
+        return self.shown is None and self.training.student in ("auto", "tfidf")
+
     def open_test(self, exam: Exam) -> tuple[Grade, ...]:
         """What the student of an exam came to on the test rows; for the end, when everything is decided."""
         known = {name: value for name, _, _, value, _ in self.run.journal.rows(_TESTS)}
@@ -122,8 +131,13 @@ class Student:
     ) -> dict[str, Any]:
         began = time.monotonic()
         items = [row.item() for row in (*self.gold.mine, *self.gold.select, *self.gold.test)]
-        work = Learn(self.fit, self.evaluate, tuple(examples), training, tuple(items), self.metric, folder, self.seed)
-        grades = await self._done(work)
+        if self.shown is not None:
+            grades = await self.shown.learn(examples, items, seed=self.seed)
+        else:
+            work = Learn(
+                self.fit, self.evaluate, tuple(examples), training, tuple(items), self.metric, folder, self.seed
+            )  # fmt: skip
+            grades = await self._done(work)
         self.trained += 1
         mine, select = len(self.gold.mine), len(self.gold.select)
         seconds = round(time.monotonic() - began, 3)
@@ -136,7 +150,8 @@ class Student:
 
     def _key(self, examples: Sequence[Example], start: Exam | None) -> str:
         digest = hashlib.sha256()
-        about = [self.training.model_dump(mode="json"), self.seed, self.metric, start.key if start else None]
+        what = self.training.model_dump(mode="json") if self.shown is None else self.shown.model.name
+        about = [what, self.seed, self.metric, start.key if start else None]
         digest.update(orjson.dumps(about))
         for row in (*self.gold.mine, *self.gold.select, *self.gold.test):
             digest.update(f"{row.id}\x1e{row.input}\x1e{row.output}\x1f".encode())

@@ -30,6 +30,8 @@ _TOKEN = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|\d+(?:\.\d+)?|\w+|[<>=!]+|--[^\n]*|/\*.*?\*/|\S", re.DOTALL
 )
 _QUERY = re.compile(r"^[ \t]*(?:SQL:[ \t]*)?(?P<sql>(?:SELECT|WITH)\b.*)", re.IGNORECASE | re.DOTALL | re.MULTILINE)
+# To a semicolon outside of texts and names, an empty line, or the answer after it.
+_TO_ITS_END = re.compile(r"(?:'(?:[^']|'')*'|\"[^\"]*\"|(?!\n[ \t]*\n|\nAnswer:)[^;])*")
 _RECKONING = frozenset({"sum", "avg", "total", "min", "max", "abs", "round"})
 _AGGREGATES = frozenset({"count", "sum", "avg", "total", "min", "max"})
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -136,5 +138,6 @@ def statement_in(reply: str) -> str | None:
     found = _QUERY.search(text)
     if found is None:
         return None
-    query = re.split(r";|\n[ \t]*\n|\nAnswer:", found["sql"])[0]
-    return query.strip() if re.search(r"\bfrom\b", query, re.IGNORECASE) else None
+    query = _TO_ITS_END.match(found["sql"])
+    assert query is not None  # it matches nothing too
+    return query[0].strip() if re.search(r"\bfrom\b", query[0], re.IGNORECASE) else None
