@@ -23,6 +23,11 @@ async def phrasings(query: str, model: str | None, base_url: str | None) -> list
         journal = Journal(Path(folder) / "run.db")
         try:
             asked = await connect(model, journal=journal, ledger=Ledger(Budget()), base_url=base_url)
-            return [] if asked is None else await ask_for_phrasings(query, asked)
+            if asked is None:
+                return []
+            try:
+                return await ask_for_phrasings(query, asked)
+            finally:
+                await asked.close()
         finally:
             journal.close()
