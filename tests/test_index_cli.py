@@ -1,4 +1,4 @@
-"""`upcycle index` and `upcycle search --source hub`: a dump of cards becomes an index, and whatever is wrong is said."""
+"""`upcycle index` and `upcycle search --source hub`: a dump of cards becomes an index, and what is wrong is said."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from upcycle.sources.index.known import Entry, Known
 from upcycle.sources.index.listing import Listing
 from upcycle.testing import FakeServer
 
-CARD = "---\nlicense: mit\nlanguage: [en]\ntask_categories: [text-classification]\n---\n# Reviews\nFilm reviews with a rating.\n"
+CARD = "---\nlicense: mit\nlanguage: [en]\n---\n# Reviews\nFilm reviews with a rating.\n"
 ROWS = [
-    {"datasetId": "a/reviews", "card": CARD, "downloads": 5000, "likes": 3, "tags": ["film"], "last_modified": "2024-05-01"},
-    {"datasetId": "b/weather", "card": "Hourly temperatures of 300 stations.", "downloads": 10, "tags": ["license:cc-by-nc-4.0"]},
+    {"datasetId": "a/reviews", "card": CARD, "downloads": 5000, "tags": ["film"], "last_modified": "2024-05-01"},
+    {"datasetId": "b/weather", "card": "Hourly temperatures of 300 stations.", "tags": ["license:cc-by-nc-4.0"]},
     {"datasetId": "c/gated", "card": "Film scripts.", "gated": "auto"},
     {"id": "d/plain", "description": "Questions about chemistry.", "language": ["de"]},
 ]  # fmt: skip
