@@ -35,6 +35,12 @@ from upcycle.training.predictor import Predictor
 Results = list[Example | Dropped]
 
 
+@pytest.fixture(autouse=True)
+def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetched weights change which checks a build has; here it has those of a machine without any."""
+    monkeypatch.setenv("UPCYCLE_CACHE", str(tmp_path / "cache"))
+
+
 class Outcome:
     """What a run of the method gave."""
 

@@ -22,6 +22,12 @@ from upcycle.testing import FakeServer
 from whole_runs import UPCYCLE, run, start
 
 
+@pytest.fixture(autouse=True)
+def _no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetched weights change which checks a build has; here it has those of a machine without any."""
+    monkeypatch.setenv("UPCYCLE_CACHE", str(tmp_path / "cache"))
+
+
 class Written:
     """The critic behind a server."""
 
