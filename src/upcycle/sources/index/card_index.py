@@ -7,7 +7,6 @@ standard deviations; ranks fused with equal weights let the weaker half pull the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import orjson
 from upcycle.errors import SourceError
 from upcycle.sources.index.lexical import Words
 from upcycle.sources.index.listing import Listing
+from upcycle.sources.index.reasons import why
 from upcycle.sources.index.store import current
 from upcycle.sources.index.understanding import Wanted, understand
 from upcycle.sources.index.vectors import Vectors
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _MATCHES = 1_000
 _SAMPLE = 4_096
 _MOST_DUPLICATES = 5
-_SHOWN_CHARS = 600
 _FILTERED = 20  # times as many matches are looked at where a filter takes most of them away
 
 
@@ -221,26 +220,11 @@ class CardIndex:
                 listing,
                 round(float(score[place]), 4),
                 told := {name: round(float(values[place]), 3) for name, values in parts.items()},
-                self._why(listing, told, wanted, int(self._mentions[numbers[place]])),
+                why(listing, told, wanted.terms, int(self._mentions[numbers[place]])),
                 tuple(self._listings.one(number).id for number in same.get(mark, ())[:_MOST_DUPLICATES]),
             )
             for mark, (place, listing) in kept.items()
         ]
-
-    def _why(self, listing: Listing, parts: Mapping[str, float], wanted: Wanted, mentions: int) -> str:
-        own = f"{listing.id} {listing.name} {listing.text[:_SHOWN_CHARS]} {' '.join(listing.tags)}".lower()
-        columns = " ".join(listing.columns).lower()
-        by_weight = sorted(wanted.terms, key=lambda term: -term.weight)
-        matched = [term.word for term in by_weight if _begins_word(term.stem, own)][:6]
-        inside = [term.word for term in by_weight if _begins_word(term.stem, columns)][:4]
-        said = [
-            f"card: {', '.join(matched)}" if matched else "",
-            f"columns: {', '.join(inside)}" if inside else "",
-            "near in meaning" if parts["meaning"] > 2 else "",
-            f"used often ({listing.popularity:,.0f})" if listing.popularity and parts["popularity"] >= 1 else "",
-            f"named by {mentions} other cards" if mentions > 2 else "",
-        ]
-        return "; ".join(part for part in said if part) or "little speaks for it"
 
 
 def _best(scores: Any, count: int) -> Any:
@@ -248,12 +232,6 @@ def _best(scores: Any, count: int) -> Any:
     import numpy as np
 
     return np.argpartition(-scores, count - 1)[:count] if count < len(scores) else np.arange(len(scores))
-
-
-def _begins_word(stem: str, text: str) -> bool:
-    # "rate" stands for "rating" and "studi" for "study".
-    start = stem[:-1] if len(stem) > 3 and stem[-1] in "ei" else stem
-    return re.search(rf"(?<![^\W_]){re.escape(start)}", text) is not None
 
 
 class _Spread(Mapping[str, int]):
