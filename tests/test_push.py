@@ -257,9 +257,15 @@ def test_a_commit_by_somebody_else_meanwhile_is_not_overwritten(zoo: Path, hub: 
     seen = repo.sha
 
     class Hurried(FakeHub):
-        async def _preupload(self, request):
-            self.repos[NAME].commit("meanwhile", {"README.md": HubFile(b"theirs")})
-            return await super()._preupload(request)
+        def routes(self):
+            return [(*rest, self.hurry(page) if rest[2] == "preupload" else page) for *rest, page in super().routes()]
+
+        def hurry(self, page):
+            async def hurried(request):
+                self.repos[NAME].commit("meanwhile", {"README.md": HubFile(b"theirs")})
+                return await page(request)
+
+            return hurried
 
     with Hurried(token=hub.token) as other:
         other.repos[NAME] = repo
