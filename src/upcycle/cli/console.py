@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from upcycle.run.folder import Event, Listener
+if TYPE_CHECKING:
+    # Verbs that run nothing, and answer in milliseconds, print too.
+    from upcycle.run.folder import Event, Listener
 
 LINE_EVERY = 5.0
 """Seconds between two progress lines where there is no terminal."""
