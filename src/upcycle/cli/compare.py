@@ -8,7 +8,6 @@ the same test items. What is finished is kept: run again, it goes on.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,6 +43,8 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import asyncio  # here, for every verb's module is read before any verb runs
+
     from upcycle import api
     from upcycle.cli import console
     from upcycle.cli.consent import agree

@@ -8,7 +8,6 @@ there is one, sees windows of twenty, and then once the best of each window toge
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -131,6 +130,8 @@ def _speaks_another(listing: Listing, spoken: str) -> bool:
 
 async def _ordered(query: str, ranked: Sequence[Found], demonstrations: Sequence[str], model: Model) -> list[Found]:
     """The best of each window of the first hundred, compared once more together; the others follow as they were."""
+    import asyncio  # a search without a model has no use for it, and answers sooner
+
     first = ranked[:CONSIDERED]
     windows = [list(range(start, min(start + _WINDOW, len(first)))) for start in range(0, len(first), _WINDOW)]
     best = await asyncio.gather(*(_asked(query, first, window, demonstrations, model) for window in windows))
