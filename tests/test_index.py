@@ -154,7 +154,7 @@ def test_an_index_of_another_version_is_refused_in_a_sentence(folder: Path):
     generation = current(folder)
     assert generation is not None
     (generation / "meta.json").write_text('{"version": 0, "encoder": null}')
-    with pytest.raises(SourceError, match=r"is of version 0 and this upcycle reads version 1; delete the folder"):
+    with pytest.raises(SourceError, match=r"is of version 0 and this upcycle reads version 2; delete the folder"):
         CardIndex.open(folder)
 
 

@@ -7,6 +7,7 @@ standard deviations; ranks fused with equal weights let the weaker half pull the
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import orjson
 
 from upcycle.errors import SourceError
 from upcycle.sources.index.lexical import Words
-from upcycle.sources.index.listing import Listing
+from upcycle.sources.index.listing import Listing, from_json
 from upcycle.sources.index.reasons import why
 from upcycle.sources.index.store import current
 from upcycle.sources.index.understanding import Wanted, understand
@@ -116,7 +117,7 @@ class CardIndex:
             self._mentions, self._marks = numbers["mentions"], numbers["marks"]
         random = np.random.default_rng(0)
         self._sample = np.sort(random.permutation(len(self._marks))[:_SAMPLE])
-        self._listings = _Listings(folder / "listings.arrow")
+        self._listings = _Listings(folder)
 
     @classmethod
     def open(cls, folder: Path, *, dense: bool = True) -> CardIndex:
@@ -255,17 +256,14 @@ class _Spread(Mapping[str, int]):
 class _Listings:
     """Listings by number, read where they lie in a file that is mapped into memory."""
 
-    def __init__(self, path: Path) -> None:
-        import pyarrow as pa
+    def __init__(self, folder: Path) -> None:
+        import numpy as np
 
-        file = pa.ipc.open_file(pa.memory_map(str(path)))
-        # Nothing is read here but where the columns begin.
-        self._batches: list[Any] = [file.get_batch(number) for number in range(file.num_record_batches)]
-        self._rows = self._batches[0].num_rows
+        self._places = np.load(folder / "places.npy", mmap_mode="r")
+        with (folder / "listings.json").open("rb") as file:
+            self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def one(self, number: int) -> Listing:
         """The listing with this number."""
-        batch, place = divmod(number, self._rows)
-        values = self._batches[batch].slice(place, 1).to_pylist()[0]
-        found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return Listing(**found)
+        start, end = self._places[number : number + 2].tolist()
+        return from_json(self._text[start:end])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
+
+import orjson
 
 from upcycle.errors import SourceError
 from upcycle.sources.card import read_front_matter
@@ -49,6 +51,29 @@ class Listing:
     revision: str = ""
     sample: str = ""
     skip: str = ""
+
+
+_FIELDS = tuple(one.name for one in fields(Listing))
+
+
+def as_json(listing: Listing) -> bytes:
+    """What is known of a listing, on one line."""
+    values = ((name, getattr(listing, name)) for name in _FIELDS)
+    return orjson.dumps({name: _whole(value) for name, value in values if value not in (None, "", ())})
+
+
+def from_json(line: bytes | str) -> Listing:
+    """The listing that `as_json` wrote."""
+    values: dict[str, Any] = orjson.loads(line)
+    known: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
+    return Listing(**known)
+
+
+def _whole(value: Any) -> Any:
+    # One half of a surrogate pair in a card would end the writing of all of them.
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    return [_whole(one) for one in value] if isinstance(value, tuple) else value
 
 
 def prose(markdown: str, most: int = _MOST_TEXT) -> str:

@@ -1,7 +1,8 @@
 """An index in a folder: written aside, then taken into use by one rename, so that a half-written one is never read.
 
     FOLDER/current            the name of the generation in use
-    FOLDER/GENERATION/        listings.arrow, words/, numbers.npz, meta.json; vectors.npy, bits.npy, scales.npy
+    FOLDER/GENERATION/        listings.json, places.npy, words/, numbers.npz, meta.json;
+                              vectors.npy, bits.npy, scales.npy
     FOLDER/encoding/          vectors of a generation that is being written, batch by batch
 
 In: listings. Out: files that `CardIndex` opens.
@@ -14,9 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -24,15 +23,12 @@ from upcycle.errors import SourceError
 from upcycle.sources.encoder import SentenceEncoder
 from upcycle.sources.index.encoded import Encoded, write_digests
 from upcycle.sources.index.lexical import write_words
-from upcycle.sources.index.listing import Listing
+from upcycle.sources.index.listing import Listing, as_json
 from upcycle.sources.index.prior import Mentions, standardised
 from upcycle.sources.index.vectors import VectorFiles
 from upcycle.sources.words import words
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-VERSION = 1
+VERSION = 2
 _BATCH = 2_048
 ENCODING = "encoding"
 _MEANING_CHARS = 700
@@ -65,7 +61,7 @@ def write_index(
         raise SourceError("there is nothing to index; give a dump with at least one dataset, or --hub")
     made = folder / f"{time.time_ns():x}"
     made.mkdir()
-    _write_listings(unique, made / "listings.arrow")
+    _write_listings(unique, made)
     write_words(_with_progress(map(whole_text, unique), len(unique), "words", told), made / "words")
     _write_numbers(unique, made / "numbers.npz")
     if encoder is not None:
@@ -128,28 +124,16 @@ def _with_progress(texts: Iterable[str], total: int, what: str, told: Told | Non
             told(what, number, total)
 
 
-def _write_listings(listings: Sequence[Listing], path: Path) -> None:
-    import pyarrow as pa
+def _write_listings(listings: Sequence[Listing], folder: Path) -> None:
+    import numpy as np
 
-    kinds: dict[str, pa.DataType] = {"rows": pa.int64(), "bytes": pa.int64(), "popularity": pa.float64()}
-    several = {"tags", "categories", "languages", "columns"}
-    names = [one.name for one in fields(Listing)]
-    schema = pa.schema(
-        [(name, pa.list_(pa.string()) if name in several else kinds.get(name, pa.string())) for name in names]
-    )
-    # Neither compressed nor in columns far apart: one listing is read from where it lies, without its neighbours.
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for start in range(0, len(listings), _BATCH):
-            rows = [_clean(one) for one in listings[start : start + _BATCH]]
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))
-
-
-def _clean(listing: Listing) -> dict[str, Any]:
-    # One lone surrogate in a card would end the writing of all of them.
-    return {
-        key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for key, value in asdict(listing).items()
-    }
+    # One JSON object a line, and where each begins: one listing is read from where it lies, by nothing that is slow
+    # to load.
+    places = [0]
+    with (folder / "listings.json").open("wb") as file:
+        for one in listings:
+            places.append(places[-1] + file.write(as_json(one) + b"\n"))
+    np.save(folder / "places.npy", np.array(places, np.int64))
 
 
 def _write_numbers(listings: Sequence[Listing], path: Path) -> None:
