@@ -1,64 +1,108 @@
 """The whole of Source2Synth on two cores: slices, intermediate model, filter, imputation, final model, its scores.
 
-    python benchmarks/source2synth.py [--slice 200] [--gold 100] [--student smollm2] [--epochs 1] [--json]
+    python benchmarks/source2synth.py [--slice 200] [--gold 100] [--application documents|tables] [--out DIR] [--json]
     python benchmarks/source2synth.py --model openai/NAME --base-url URL --slice 1250 --student FOLDER
 
-Documents are paragraphs of Wikipedia from the shared data, gold are HotpotQA questions with their two paragraphs; no
-title of the gold is among the documents. The scripted writer of `upcycle.testing` writes the questions, unless a model
-is named; everything else is the product: `upcycle build`, then a student trained from the base on what was kept, and
-one on as many examples of slice 1 at random, both scored by exact match, soft match and F1. With `--out DIR` a killed
-run goes on. `--slice 16 --gold 8` is a quick look.
+Both applications, one after the other: multi-hop questions over paragraphs of Wikipedia, for which the embedded
+language model (SmolLM2, 135M) is trained, since imputation writes; and questions over tables, for which the embedded
+encoder (MiniLM, 22M) learns to find the cell. The scripted writers of `upcycle.testing` write the questions, unless a
+model is named; everything else is the product: `upcycle build`, then a student trained from the base on what was kept,
+and one on as many examples of slice 1 at random, both scored by exact match, soft match and F1 on questions by people
+over other articles and tables. With `--out DIR` a killed run goes on. `--slice 16 --gold 8` is a quick look.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import bench
+from source2synth_data import SHARED, Row, write_documents, write_tables
 
-SHARED = Path(os.environ.get("UPCYCLE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "documents"
-INSTRUCTION = "Answer the question from the texts, with the steps before the answer."
 MINUTES = 60
-SENTENCES = 2  # of a paragraph: two cores read 300 tokens an example in the hour, not 1,000
-METRIC = "exact_match"
+METRIC = "squad"
 FEWEST = 8  # rows a final student is trained on at all
+STAGES = {"slice 0 constructed": "slice 0", "intermediate model trained": "intermediate", "filtered": "filter",
+          "imputed": "imputation"}  # fmt: skip
+"""Events of a build that hold how long a stage took, and how they are told here."""
+
+
+class Setting(NamedTuple):
+    """One application: what fills its sources, its part of the task file, and what is trained."""
+
+    prepare: Callable[[Path, int], list[Row]]
+    instruction: str
+    source: str
+    method: Row
+    training: Row
+
+
+APPLICATIONS = {
+    "documents": Setting(
+        write_documents,
+        "Answer the question from the texts, with the steps before the answer.",
+        "documents.jsonl",
+        {"application": "documents", "per_unit": 1, "kinds": {"bridge": 1}, "teach": "chain", "impute": "after"},
+        {"student": "smollm2", "kind": "text", "epochs": 1, "batch": 4, "learning_rates": [5e-4], "patience": 0},
+    ),
+    "tables": Setting(
+        write_tables,
+        "Answer the question from the table.",
+        "small.tables.jsonl",
+        {"application": "tables", "per_unit": 2, "teach": "answer"},
+        {"student": "minilm", "kind": "span", "epochs": 6, "batch": 8, "learning_rates": [3e-4], "patience": 0},
+    ),
+}
 
 
 def main() -> int:
-    parser = bench.arguments(__doc__)
-    parser.add_argument("--slice", type=int, default=200, help="examples in each slice (default: 200)")
-    parser.add_argument("--gold", type=int, default=100, help="held-out questions (default: 100)")
-    parser.add_argument("--student", default="smollm2", help="what is trained (default: smollm2)")
-    parser.add_argument("--epochs", type=float, default=1, help="passes over the examples (default: 1)")
-    parser.add_argument("--model", help="what writes the questions (default: the scripted writer)")
-    parser.add_argument("--base-url", help="where it is served")
-    parser.add_argument("--out", type=Path, help="where the run lies, to go on with (default: a temporary folder)")
-    args = parser.parse_args()
+    args = arguments()
     if not SHARED.is_dir():
         print(f"there is no {SHARED}; name the folder of the shared data with UPCYCLE_DATA", file=sys.stderr)
         return 2
+    chosen = [args.application] if args.application else list(APPLICATIONS)
+    began = time.perf_counter()
     with TemporaryDirectory() as folder:
-        place = args.out or Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        began = time.perf_counter()
-        seconds: dict[str, float] = {}
-        gold = timed(seconds, "prepare", lambda: prepare(place, args))
-        timed(seconds, "build", lambda: build(place, args))
-        found = timed(seconds, "final", lambda: final(place / "run", gold, args))
-        minutes = (time.perf_counter() - began) / 60
-    facts = {"minutes": round(minutes, 1), "slice": args.slice, "seconds": seconds, **found}
-    return bench.finish("Source2Synth, the whole pipeline", lines(facts, args), facts, as_json=args.json)
+        found = {name: pipeline(name, (args.out or Path(folder)) / name, args) for name in chosen}
+    minutes = (time.perf_counter() - began) / 60
+    facts = {"minutes": round(minutes, 1), "slice": args.slice, "gold": args.gold, **found}
+    return bench.finish("Source2Synth, the whole pipeline", lines(facts, chosen, args), facts, as_json=args.json)
+
+
+def arguments() -> argparse.Namespace:
+    parser = bench.arguments(__doc__)
+    parser.add_argument("--application", choices=list(APPLICATIONS), help="one of them alone (default: both)")
+    parser.add_argument("--slice", type=int, default=200, help="examples in each slice (default: 200)")
+    parser.add_argument("--gold", type=int, default=100, help="held-out questions (default: 100)")
+    parser.add_argument("--student", help="what is trained (default: the embedded models)")
+    parser.add_argument("--epochs", type=float, help="passes over the examples")
+    parser.add_argument("--model", help="what writes the questions (default: the scripted writers)")
+    parser.add_argument("--base-url", help="where it is served")
+    parser.add_argument("--out", type=Path, help="where the runs lie, to go on with (default: a temporary folder)")
+    return parser.parse_args()
+
+
+# -- what is done ------------------------------------------------------------------------------------------------------
+
+
+def pipeline(name: str, place: Path, args: argparse.Namespace) -> Row:
+    """One application from its sources to the scores of its students."""
+    place.mkdir(parents=True, exist_ok=True)
+    setting, seconds = APPLICATIONS[name], {}
+    gold = timed(seconds, "prepare", lambda: setting.prepare(place, args.gold))
+    (place / "task.yaml").write_text(json.dumps(task(setting, args)), encoding="utf-8")
+    timed(seconds, "build", lambda: build(place, args))
+    seconds |= stages(place / "run")
+    return {**final(place / "run", gold, training(setting, args), setting, seconds), "seconds": seconds}
 
 
 def timed(seconds: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
@@ -70,53 +114,18 @@ def timed(seconds: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
     return done
 
 
-# -- what goes in ------------------------------------------------------------------------------------------------------
-
-
-def prepare(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Documents and the task file; gives the gold rows, none of whose titles is a document."""
-    import pyarrow.parquet as pq
-
-    questions = pq.read_table(SHARED / "hotpotqa" / "dev_500.parquet").to_pylist()
-    held_out = [row for row in questions if row["type"] == "bridge"][: args.gold]
-    titles = {title for row in held_out for title in row["context"]["title"]}
-    ids = {row["id"] for row in held_out}
-    texts: dict[str, str] = {}
-    for row in questions:
-        if row["id"] not in ids:
-            for title, said in zip(row["context"]["title"], row["context"]["sentences"], strict=True):
-                texts.setdefault(title, "".join(said[:SENTENCES]).strip())
-    for row in pq.read_table(SHARED / "multihop_2wiki" / "corpus.parquet").to_pylist():
-        texts.setdefault(row["title"], " ".join(re.split(r"(?<=[.!?]) ", row["text"])[:SENTENCES]))
-    documents = [{"title": title, "text": text} for title, text in texts.items() if title not in titles]
-    (place / "documents.jsonl").write_text("\n".join(map(json.dumps, documents)) + "\n", encoding="utf-8")
-    (place / "task.yaml").write_text(json.dumps(task(args)), encoding="utf-8")
-    return [{"id": row["id"], "input": asked(row), "output": row["answer"]} for row in held_out]
-
-
-def asked(row: dict[str, Any]) -> str:
-    """A HotpotQA question with its two paragraphs, worded as the product's own inputs."""
-    wanted = dict.fromkeys(row["supporting_facts"]["title"])
-    texts = dict(zip(row["context"]["title"], row["context"]["sentences"], strict=True))
-    context = "\n\n".join(f"{title}: {''.join(texts[title]).strip()}" for title in wanted)
-    return f"Context: {context}\nQuestion: {row['question']}"
-
-
-def task(args: argparse.Namespace) -> dict[str, Any]:
+def task(setting: Setting, args: argparse.Namespace) -> Row:
     """The task file; everything the paper leaves open is written down in it."""
-    settings = {"application": "documents", "slice": args.slice, "per_unit": 1, "kinds": {"bridge": 1}, "tries": 3,
-                "teach": "chain", "book": "open", "impute": "after"}  # fmt: skip
+    method = {**setting.method, "slice": args.slice, "tries": 3, "temperature": 0.7, "book": "open"}
     return {
-        "instruction": INSTRUCTION, "methods": {"source2synth": settings}, "sources": ["documents.jsonl"],
-        "rows": 10 * args.slice, "training": training(args), "language": "en",
+        "instruction": setting.instruction, "methods": {"source2synth": method}, "sources": [setting.source],
+        "rows": 10 * args.slice, "training": training(setting, args), "language": "en",
     }  # fmt: skip
 
 
-def training(args: argparse.Namespace) -> dict[str, Any]:
-    return {"student": args.student, "kind": "text", "epochs": args.epochs, "patience": 0}
-
-
-# -- what is done ------------------------------------------------------------------------------------------------------
+def training(setting: Setting, args: argparse.Namespace) -> Row:
+    named = {"student": args.student, "epochs": args.epochs}
+    return setting.training | {key: value for key, value in named.items() if value is not None}
 
 
 def build(place: Path, args: argparse.Namespace) -> None:
@@ -135,11 +144,21 @@ def writer(args: argparse.Namespace) -> Iterator[list[str]]:
     if args.model:
         yield ["--model", args.model, *(["--base-url", args.base_url] if args.base_url else [])]
         return
-    with bench.served("--questions") as url:
+    with bench.served("--questions", "--plain") as url:
         yield ["--model", "openai/fake", "--base-url", url]
 
 
-def final(run: Path, gold: list[dict[str, Any]], args: argparse.Namespace) -> dict[str, Any]:
+def stages(run: Path) -> dict[str, float]:
+    """Seconds of each stage of a build, over all the processes it took."""
+    found = dict.fromkeys(STAGES.values(), 0.0)
+    with closing(sqlite3.connect(f"{(run / 'run.db').resolve().as_uri()}?mode=ro", uri=True)) as db:
+        for kind, data in db.execute("SELECT kind, data FROM events WHERE stage = 'source2synth'"):
+            if kind in STAGES:
+                found[STAGES[kind]] += json.loads(data)["seconds"]
+    return {name: round(value, 1) for name, value in found.items()}
+
+
+def final(run: Path, gold: list[Row], how: Row, setting: Setting, seconds: dict[str, float]) -> Row:
     """Both final students, from the base: on what was kept, and on as many of slice 1 at random."""
     from upcycle.config import Source2Synth, Training
     from upcycle.evaluation.evaluate import evaluate
@@ -149,25 +168,26 @@ def final(run: Path, gold: list[dict[str, Any]], args: argparse.Namespace) -> di
     from upcycle.records import Example, Origin
     from upcycle.training.fit import fit
 
-    settings = Source2Synth()
+    settings = Source2Synth.model_validate(setting.method)
     kept = [
         Example(row["id"], row["input"], taught_of(row["output"], row["rationale"], settings), Origin("source2synth"))
         for row in bench.kept_rows(run)
     ]
+    found: Row = {"rows": len(kept), "gold": len(gold), "curation": curation(run), "scores": {}}
     if len(kept) < FEWEST:
         print(f"{len(kept)} rows are too few to train on; the final students are left out", file=sys.stderr)
-        return {"rows": len(kept), "gold": len(gold), "curation": curation(run), "scores": {}}
+        return found
+    chosen, items = Training.model_validate(how), gold_items(gold)
     arms = {"curated": kept, "random": at_random(pool(run, settings), len(kept), seed=0)}
-    items, scores = gold_items(gold), {}
     for arm, rows in arms.items():
-        student = fit(rows, Training.model_validate(training(args)), folder=run / "source2synth" / f"final-{arm}")
-        found = evaluate(Plain(student), items, METRIC)
-        scores[arm] = {name: round(one.value, 4) for name, one in found.estimates.items()}
-        scores[arm] |= found.beside
-    return {"rows": len(kept), "gold": len(gold), "curation": curation(run), "scores": scores}
+        folder = run / "source2synth" / f"final-{arm}"
+        student = timed(seconds, f"final model, {arm}", lambda rows=rows, to=folder: fit(rows, chosen, folder=to))
+        scored = timed(seconds, f"evaluation, {arm}", lambda one=student: evaluate(Plain(one), items, METRIC))
+        found["scores"][arm] = {name: round(one.value, 4) for name, one in scored.estimates.items()} | scored.beside
+    return found
 
 
-def curation(run: Path) -> dict[str, Any]:
+def curation(run: Path) -> Row:
     """What the run says of its filter and imputation."""
     import yaml
 
@@ -186,22 +206,35 @@ def pool(run: Path, settings: Any) -> list[Any]:
 # -- what comes out ----------------------------------------------------------------------------------------------------
 
 
-def lines(facts: dict[str, Any], args: argparse.Namespace) -> list[bench.Line]:
+def lines(facts: Row, chosen: list[str], args: argparse.Namespace) -> list[bench.Line]:
     """The table: times, keep-rates beside the paper's, and both students."""
-    whole = args.slice == 200 and args.gold == 100
-    filtered, imputed = facts["curation"]["filter"], facts["curation"]["imputation"]
+    whole = (args.slice, args.gold) == (200, 100)
     told = [
         bench.Line("minutes in all", f"{facts['minutes']:.1f}", f"under {MINUTES}" if whole else "",
-                   facts["minutes"] < MINUTES if whole else None),
-        bench.Line("filter kept", f"{filtered['kept']} of {filtered['asked']}", "the paper: 87 %"),
-        bench.Line("imputation kept", f"{imputed['kept']} of {imputed['blanked']}"),
+                   facts["minutes"] < MINUTES if whole else None)
     ]  # fmt: skip
+    for name in chosen:
+        told += told_of(name, facts[name])
+    return told
+
+
+def told_of(name: str, found: Row) -> list[bench.Line]:
+    """The lines of one application."""
+    filtered, imputed = found["curation"]["filter"], found["curation"]["imputation"]
+    paper = {"documents": "the paper: 87 %", "tables": "the paper: 27 %"}[name]
+    share = f" ({filtered['share']:.0%})" if filtered["asked"] else ""
+    told = [
+        *(bench.Line(f"{name}: {stage}", f"{took:.0f} s") for stage, took in found["seconds"].items()),
+        bench.Line(f"{name}: filter kept", f"{filtered['kept']} of {filtered['asked']}{share}", paper),
+    ]
+    if imputed["blanked"]:
+        told.append(bench.Line(f"{name}: imputation kept", f"{imputed['kept']} of {imputed['blanked']}"))
     if imputed["perplexity_before"]:
         before, after = imputed["perplexity_before"], imputed["perplexity_after"]
-        told.append(bench.Line("perplexity a word, before and after", f"{before:.1f}, {after:.1f}", "24.7, 13.6"))
-    for arm, found in facts["scores"].items():
-        numbers = ", ".join(f"{name} {value:.3f}" for name, value in sorted(found.items()) if isinstance(value, float))
-        told.append(bench.Line(f"{facts['rows']} rows {arm}, {facts['gold']} questions", numbers))
+        told.append(bench.Line(f"{name}: perplexity a word, before, after", f"{before:.1f}, {after:.1f}", "24.7, 13.6"))
+    for arm, scores in found["scores"].items():
+        numbers = ", ".join(f"{key} {value:.3f}" for key, value in scores.items() if isinstance(value, float))
+        told.append(bench.Line(f"{name}: {found['rows']} rows, {arm}; {found['gold']} questions", numbers))
     return told
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -343,6 +344,19 @@ def test_the_scripted_writer_takes_documents_through_the_whole_construction(open
     again = ScriptedModel(write_question)
     results(open_world(), again, wanted=4)
     assert [one.messages for one in again.requests] == [one.messages for one in model.requests]
+
+
+def test_the_plain_scripted_writer_asks_for_facts_and_for_gaps_of_short_sentences_only(open_world: Opener):
+    long = f"He was {'a patient man who was ' * 6}often seen at the bridge of Quill with Joan Park."
+    tomas = {"title": "Tomas Reed", "text": f"Tomas Reed (born 2 June 1899) was a painter. {long}"}
+    world = open_world(LAKE, MARA, tomas, HILL, kinds=BRIDGE)
+    plain = kept(results(world, ScriptedModel(partial(write_question, plain=True)), wanted=3))
+    assert {
+        "In which year did the director of The Silver Lake die?",
+        "Who or what is the person whom Mara Ellis married, in a few words?",
+    } <= {one.question for one in plain}
+    assert all(len(one.question) < 200 for one in plain)
+    assert long not in " ".join(str(one.rationale) for one in plain)
 
 
 def test_three_hops_with_a_model_go_on_from_the_answer(open_world: Opener):

@@ -24,7 +24,7 @@ from upcycle.methods.source2synth.tables import AGAIN, PROSE, Tables, open_table
 from upcycle.records import Dropped
 from upcycle.sources.tables import Table, make_table
 from upcycle.task import make_task
-from upcycle.testing import ScriptedModel
+from upcycle.testing import ScriptedModel, write_table_question
 
 TASK = make_task("Answer a question about a table.")
 COUNTRIES = ["Italy", "Norway", "Peru"]
@@ -241,6 +241,19 @@ async def test_a_bad_statement_is_discarded_counted_and_written_again(
     assert one.answer == "City, 4"
     assert (dropped.reason, dropped.kind) == (reason, kind)
     assert "could not be used" in model.requests[2].messages[0]["content"]
+
+
+async def test_the_scripted_writer_takes_tables_through_the_whole_construction(tables: Tables):
+    model = ScriptedModel(write_table_question)
+    made, dropped = await constructed(tables, model=model, wanted=40)
+    assert {"lookup", "superlative", "count"} <= {one.kind for one in made}
+    assert "the statement does not run" in {one.reason for one in dropped}  # and was written again
+    unit = only(tables)
+    assert all(again(unit.value, str(one.rationale)) == one.answer for one in made)
+    assert all(one.question.endswith("?") and one.details["topic"] for one in made)
+    same = ScriptedModel(write_table_question)
+    await constructed(tables, model=same, wanted=40)
+    assert [one.messages for one in same.requests] == [one.messages for one in model.requests]
 
 
 async def test_a_topic_whose_statements_are_all_bad_is_given_up(tables: Tables):

@@ -10,11 +10,12 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from upcycle.errors import UpcycleError
 from upcycle.llm.connect import choose, provider
-from upcycle.testing.questions import write_question
 from upcycle.testing.server import FakeServer
+from upcycle.testing.writers import write
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
     serve.add_argument("--model", help="serve this model (embedded/NAME or a .gguf) instead of echoing")
-    serve.add_argument("--questions", action="store_true", help="reply as Source2Synth's scripted writer of questions")
+    serve.add_argument("--questions", action="store_true", help="reply as Source2Synth's scripted writers of questions")
+    serve.add_argument("--plain", action="store_true", help="of documents, only facts in set phrases are asked for")
     serve.add_argument("--latency", type=float, default=0.0, help="seconds until a reply")
     serve.add_argument("--rate-limited", type=float, default=0.0, help="share of 429")
     serve.add_argument("--retry-after", type=float, default=1.0, help="seconds a 429 asks to wait")
@@ -52,7 +54,7 @@ async def _serve(given: argparse.Namespace) -> None:
         choice = await choose(given.model)
         model = provider(choice) if choice else None
     server = FakeServer(
-        model.complete if model else write_question if given.questions else None,
+        model.complete if model else partial(write, plain=given.plain) if given.questions else None,
         latency=given.latency,
         rate_limited=given.rate_limited,
         failing=given.failing,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from random import Random
 
 from upcycle.llm.model import Request
 from upcycle.methods.source2synth.documents.relations import RELATIONS, Fact, facts
@@ -18,6 +19,7 @@ from upcycle.sources.documents import Document, Passage, folded, make_document, 
 
 _GAP = "____"
 _AGAIN = "that same one"
+_SHORT = 120
 _TEXT = re.compile(r"<text>\nTitle: (.*?)\n(.*?)\n</text>", re.DOTALL)
 _LISTED = re.compile(r"(?:Choose|Its answer is) one of these, which other documents tell of too: (.*?)\.(?:\n|$| W)")
 _ENTITY = re.compile(r"that contains the word: (.+)")
@@ -26,16 +28,22 @@ _CLUE = re.compile(r'the one whose name is missing \(____\) from "([^"]*)"')
 _MISSING = re.compile(r'missing \(____\) from "([^"]*)"')
 
 
-def write_question(request: Request) -> str:
-    """The reply to one prompt; prose where there is nothing to ask, as models do."""
+def write_question(request: Request, *, plain: bool = False) -> str:
+    """The reply to one prompt; prose where there is nothing to ask, as models do.
+
+    Args:
+        plain: whatever fact a set phrase states, and of sentences with a gap only short ones: fewer questions, and
+            such as a small student can learn to answer.
+    """
     prompt = request.messages[-1]["content"]
     texts = [_document(*found) for found in _TEXT.findall(prompt)]
     if "Identify one entity" in prompt:
-        return _entity_and_question(texts[0], _listed(prompt))
+        return _entity_and_question(texts[0], _listed(prompt), plain=plain)
     if "Two questions belong together" in prompt:
         return _merged(*(_line(prompt, label) for label in ("First question", "Its answer", "Second question")))
     if "A question was made by merging" in prompt:
-        return _entity_and_question(texts[0], [_line(prompt, "The answer to the lost question is")]).split("\n")[0]
+        entity = _line(prompt, "The answer to the lost question is")
+        return _entity_and_question(texts[0], [entity], plain=plain).split("\n")[0]
     if "question that compares" in prompt:
         return _comparison(texts)
     if "Answer a question from a text" in prompt:
@@ -43,7 +51,7 @@ def write_question(request: Request) -> str:
     if "Answer only if this" in prompt:
         return f"Answer: {solve(_line(prompt, 'Question'), texts) or 'cannot tell'}"
     if (entity := _ENTITY.search(prompt)) is not None:
-        return _about(entity[1].strip(), texts[0], _listed(prompt))
+        return _about(entity[1].strip(), texts[0], _listed(prompt), plain=plain)
     return "I am not sure what you would like me to write."
 
 
@@ -101,27 +109,33 @@ def _listed(prompt: str) -> list[str]:
     return match[1].split("; ") if match else []
 
 
-def _entity_and_question(document: Document, listed: Sequence[str]) -> str:
+def _entity_and_question(document: Document, listed: Sequence[str], *, plain: bool) -> str:
     for fact in facts(document):
         if fact.relation.noun and any(folded(fact.value) == folded(entity) for entity in listed):
             return f"Question: {fact.relation.ask.format(x=document.title)}\nEntity: {fact.value}"
     for entity in listed:
         for sentence in _sentences(document):
+            if plain and len(sentence) > _SHORT:
+                continue
             if sentence.count(entity) == 1 and not occurs(entity, sentence.replace(entity, _GAP)):
                 masked = sentence.replace(entity, _GAP)
                 return f'Question: Which name is missing ({_GAP}) from "{masked}"?\nEntity: {entity}'
     return "The text names nothing that I could ask for."
 
 
-def _about(entity: str, document: Document, listed: Sequence[str]) -> str:
+def _about(entity: str, document: Document, listed: Sequence[str], *, plain: bool) -> str:
     """A question about an entity: a fact where the text is about it, else a sentence with something left out."""
     if folded(plain_title(document.title)) == folded(entity):
-        for fact in facts(document):
+        told = facts(document)
+        if plain and told and not listed:
+            # Drawn, so that not every question is about a year of birth.
+            return f"Question: {Random(entity).choice(told).relation.ask.format(x=entity)}"
+        for fact in told:
             leads = any(folded(fact.value) == folded(one) for one in listed) and fact.relation.noun
             if leads if listed else fact.relation.name != "kind":
                 return f"Question: {fact.relation.ask.format(x=entity)}"
     for sentence in _sentences(document):
-        if entity not in sentence:
+        if entity not in sentence or (plain and len(sentence) > _SHORT):
             continue
         spans = [span for span in _SPAN.findall(sentence) if sentence.count(span) == 1]
         for span in [one for one in listed if one in spans] if listed else spans:

@@ -10,6 +10,7 @@ asked for, or `slice` examples were constructed, or the source is exhausted.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -136,7 +137,9 @@ async def _source2synth(work: _Work) -> AsyncGenerator[Example | Dropped, None]:
     try:
         first = SliceZero((), (), 0)
         if settings.intermediate != "none":
+            began = time.monotonic()
             first = await slice_zero(work.making, _size(work), run, wrong=work.wrong)
+            _took(work, "slice 0 constructed", began, examples=len(first.examples))
         for one in first.dropped:
             yield one
         if settings.slice_0:
@@ -186,7 +189,9 @@ async def _intermediate(work: _Work, first: SliceZero) -> Intermediate | None:
             " give more tables or documents, or take intermediate: served or none"
         )
     else:
+        began = time.monotonic()
         found = await trained(lessons, work.train, work.run, temperature=settings.temperature)
+        _took(work, "intermediate model trained", began, examples=len(lessons.questions))
     work.rates.intermediate = found.name
     return found
 
@@ -253,6 +258,7 @@ async def _curated(
     results: dict[int, Example | Dropped] = {}
     for step in steps:
         places, now = list(left), list(left.values())
+        began = time.monotonic()
         if step == "filter":
             tried = await filtered(now, work.making.application, intermediate, settings)
             work.rates.count_filtered([one for _, one in now], tried)
@@ -262,6 +268,7 @@ async def _curated(
             rewritten = await imputed(now, work.making, intermediate, settings)
             work.rates.count_imputed(rewritten)
             found = [one.result for one in rewritten]
+        _took(work, "filtered" if step == "filter" else "imputed", began, examples=len(now))
         for place, one in zip(places, found, strict=True):
             unit, _ = left.pop(place)
             if isinstance(one, Dropped):
@@ -271,6 +278,11 @@ async def _curated(
     # Only now, and in their order: what remembers (duplicates) must not see rows that go.
     results |= {place: work.judged(left[place][1], 1) for place in sorted(left)}
     return [results[place] for place in sorted(results)]
+
+
+def _took(work: _Work, stage: str, began: float, *, examples: int) -> None:
+    """Keep how long a stage took; of a run that goes on, the parts add up, and what is replayed takes no time."""
+    work.run.tell(METHOD, stage, seconds=round(time.monotonic() - began, 3), examples=examples)
 
 
 def _remember(work: _Work, asked: Sequence[tuple[Unit, Grounded]], tried: Sequence[Tried]) -> None:
