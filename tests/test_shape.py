@@ -26,7 +26,8 @@ LAYERS = (
     ("curation",),
     ("methods",),
     ("report",),
-    ("build", "plan_report", "curating", "fitting", "indexing", "evaluating", "look", "comparing", "api", "share"),
+    ("build", "producing", "plan_report", "curating", "fitting", "indexing"),
+    ("evaluating", "look", "comparing", "api", "share"),
     ("testing", "cli"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
