@@ -15,8 +15,12 @@ import pytest
 
 import upcycle
 from upcycle import api
+from upcycle.comparing.compare import seconds_left
+from upcycle.comparing.finished import key_of
 from upcycle.comparing.gold import part_gold
 from upcycle.comparing.legs import Leg, Pool
+from upcycle.comparing.pools import legs_of
+from upcycle.config import Training
 from upcycle.errors import ConfigError
 from upcycle.llm.model import Request
 from upcycle.records import Example, Origin
@@ -279,6 +283,40 @@ def test_a_mix_is_half_of_each_and_what_one_lacks_the_other_gives():
     assert leg.shares(16) == [8, 8]
     assert leg.shares(60) == [50, 10]
     assert len(leg.drawn(500, 0)) == 110
+
+
+def test_a_mix_is_compared_with_checks_and_without_where_they_drop_anything_of_either_half():
+    def pool(name: str, rows: int) -> Pool:
+        return Pool(name, "", [Example(f"{name}-{n}", f"{name} {n}", "yes", Origin("test")) for n in range(rows)])
+
+    pools = {one.name: one for one in (
+        pool("transformed", 40), pool("generated", 40), pool("transformed, curated", 40), pool("generated, curated", 31)
+    )}  # fmt: skip
+    legs = {leg.name: leg for leg in legs_of(pools, 20, "tfidf")}
+    assert list(legs) == [
+        "transformed", "generated", "transformed + generated", "generated, curated", "transformed + generated, curated",
+    ]  # fmt: skip
+    assert [pool.name for pool in legs["transformed + generated, curated"].pools] == [
+        "transformed, curated", "generated, curated"
+    ]  # fmt: skip
+    whole = pools | {"generated, curated": pool("generated, curated", 40)}
+    assert "transformed + generated, curated" not in {leg.name for leg in legs_of(whole, 20, "tfidf")}
+
+
+def test_how_long_the_rest_takes_is_told_from_students_like_it():
+    done = [("", 100, 50.0), ("tfidf", 100, 1.0)]
+    assert seconds_left(done, [("", 200), ("", 50), ("tfidf", 200)]) == pytest.approx(127)
+    assert seconds_left(done[:1], [("tfidf", 200)]) is None
+    assert seconds_left(done[:1], [("", 10), ("tfidf", 200)]) == pytest.approx(5)
+    assert seconds_left([], [("", 1)]) is None
+    assert seconds_left(done, []) == 0
+
+
+def test_rows_that_no_json_holds_have_a_key_all_the_same():
+    odd = Example("odd", "half a pair \ud83d", "yes", Origin("test"))
+    plain = Example("odd", "half a pair ?", "yes", Origin("test"))
+    keys = {key_of([one], Training(), 0, [], "accuracy") for one in (odd, plain)}
+    assert len(keys) == 2
 
 
 def test_money_buys_as_many_rows_as_it_can_and_all_of_what_costs_nothing():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -527,6 +529,33 @@ def test_long_examples_are_held_fewer_at_once_and_a_step_still_holds_them_all(ca
     assert [at_once(one) for one in (short, long, endless)] == [(8, False), (2, False), (1, True)]
     found = arguments(long, tmp_path, 2)
     assert (found["per_device_train_batch_size"], found["gradient_accumulation_steps"]) == (2, 4)
+
+
+def test_qlora_is_taken_where_a_cuda_gpu_and_bitsandbytes_are_there_or_where_it_is_asked_for():
+    from upcycle.training.sft import precision
+
+    held = [
+        precision(Training(), cuda=cuda, quantises=there) for cuda, there in itertools.product((False, True), repeat=2)
+    ]
+    assert held == ["float32", "float32", "bfloat16", "nf4"]
+    assert precision(Training(four_bit=True), cuda=False, quantises=True) == "nf4"
+    assert precision(Training(four_bit=False), cuda=True, quantises=True) == "bfloat16"
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is here")
+def test_4_bits_without_their_library_are_one_sentence_that_names_it(causal: Path):
+    with pytest.raises(ConfigError, match=r"four_bit needs bitsandbytes; run `pip install 'upcycle\[train-4bit\]'`"):
+        fit(SAYINGS, quick(causal, four_bit=True))
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs upcycle[train-4bit]")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:bitsandbytes", "ignore::FutureWarning:bitsandbytes")
+def test_a_student_in_4_bits_learns_and_its_adapter_opens_over_the_whole_base(causal: Path, tmp_path: Path):
+    student = fit(SAYINGS, quick(causal, four_bit=True, rank=16, epochs=20), folder=tmp_path / "model")
+    said = student.predict([one.input for one in SAYINGS[:10]])
+    assert sum(row == [one.output] for row, one in zip(said, SAYINGS, strict=False)) >= 5, said
+    assert facts_of(tmp_path / "model")["train_loss"] < 0.5
+    assert load(tmp_path / "model").predict([one.input for one in SAYINGS[:10]]) == said
 
 
 def test_a_student_trained_frugally_is_the_same(causal: Path, monkeypatch: pytest.MonkeyPatch):

@@ -34,11 +34,14 @@ from upcycle.comparing.students import TFIDF, Test
 from upcycle.config import BuildConfig
 from upcycle.errors import ConfigError
 from upcycle.evaluation.asked import metric_of
+from upcycle.fitting import duration
 from upcycle.run import Event, Listener
 from upcycle.sources.examples import open_examples
 from upcycle.task import Task
+from upcycle.training.predictor import Progress
 
 _MOST = {TFIDF: 1000}
+_WORTH_TELLING = 60.0  # seconds
 _MOST_TORCH = 200
 FEW_SHOT, MAJORITY = "few-shot prompting", "always the same"
 
@@ -138,8 +141,7 @@ class _Work:
     listener: Listener | None
 
     def tell(self, kind: str, **data: Any) -> None:
-        if self.listener is not None:
-            self.listener(Event(time.time(), "compare", kind, data))
+        self._pass_on("compare", kind, **data)
 
     @property
     def curve(self) -> Sequence[float]:
@@ -156,18 +158,36 @@ class _Work:
         """Every leg at every size with every seed, seed by seed, so that a stop leaves whole tables."""
         found: Trained = {plan.leg.name: {size: [] for size in plan.sizes} for plan in plans}
         seeds = range(self.config.seed, self.config.seed + self.config.compare.seeds)
-        total = sum(len(plan.sizes) for plan in plans) * len(seeds)
-        done = 0
-        for seed in seeds:
-            for plan in plans:
-                for size in plan.sizes:
-                    one = self._finished(plan.leg, size, seed)
-                    found[plan.leg.name][size].append(one)
-                    done += 1
-                    self.tell("leg", leg=plan.leg.name, rows=one.rows, seed=seed, score=_mean([one]),
-                              how=f"{one.seconds:.1f} s" if one.fresh else "finished before",
-                              done=done, total=total)  # fmt: skip
+        wanted = [(plan.leg, size, seed) for seed in seeds for plan in plans for size in plan.sizes]
+        spent: list[tuple[str, int, float]] = []
+        for place, (leg, size, seed) in enumerate(wanted, 1):
+            one = self._finished(leg, size, seed)
+            found[leg.name][size].append(one)
+            if one.fresh:
+                spent.append((leg.student, one.rows, one.seconds))
+            left = seconds_left(spent, [(leg.student, size) for leg, size, _ in wanted[place:]])
+            how = f"{one.seconds:.1f} s" if one.fresh else "finished before"
+            self.tell("leg", leg=leg.name, rows=one.rows, seed=seed, score=_mean([one]), done=place, total=len(wanted),
+                      how=how + (f", about {duration(left)} left" if left and left > _WORTH_TELLING else ""),
+                      seconds_left=left)  # fmt: skip
         return found
+
+    def trains(self, now: Progress) -> None:
+        """Pass on how the student at work gets on, in the words of `upcycle train`."""
+        if now.text:
+            self._pass_on("train", "told", text=now.text)
+        else:
+            self._pass_on("train", "progress", kept=now.step, wanted=now.steps, epoch=round(now.epoch, 3),
+                          loss=now.loss, seconds_left=now.seconds_left)  # fmt: skip
+
+    def scores(self, done: int, of: int) -> None:
+        """Pass on how many items the student at work has answered; the fast ones are told of by their leg alone."""
+        if self.student != TFIDF:
+            self._pass_on("evaluate", "progress", kept=done, wanted=of)
+
+    def _pass_on(self, stage: str, kind: str, **data: Any) -> None:
+        if self.listener is not None:
+            self.listener(Event(time.time(), stage, kind, data))
 
     def _finished(self, leg: Leg, size: int, seed: int) -> Finished:
         examples = leg.drawn(size, seed)
@@ -177,7 +197,7 @@ class _Work:
         if (known := read_finished(path)) is not None:
             return known
         unfinished = path.with_suffix(".training")
-        one = students.trained(leg.name, examples, settings, self.test, seed=seed, folder=unfinished)
+        one = students.trained(leg.name, examples, settings, self.test, seed=seed, folder=unfinished, watcher=self)
         write_finished(path, one)
         shutil.rmtree(unfinished, ignore_errors=True)
         return one
@@ -190,7 +210,7 @@ class _Work:
         path = path_of(self.folder, FEW_SHOT, len(shown), self.config.seed, key)
         if (known := read_finished(path)) is not None:
             return known
-        one = students.prompted(FEW_SHOT, self.student, shown, self.test, seed=self.config.seed)
+        one = students.prompted(FEW_SHOT, self.student, shown, self.test, seed=self.config.seed, watcher=self)
         write_finished(path, one)
         return one
 
@@ -204,6 +224,28 @@ class _Work:
         some = [one for one in (FEW_SHOT, EXISTING_LEG) if one in main][:1]
         floor = _mean(trained[MAJORITY][0])
         return next((one for one in some if _mean(trained[one][main[one]]) > floor), MAJORITY)
+
+
+def seconds_left(spent: Sequence[tuple[str, int, float]], wanted: Sequence[tuple[str, int]]) -> float | None:
+    """Seconds that the rest takes if each student takes as long a row as its like; None where no like one is done.
+
+    Students of a kind that none is done of count nothing: the slow ones are trained first.
+
+    Args:
+        spent: student, rows and seconds of what is done.
+        wanted: student and rows of what is not.
+
+    >>> seconds_left([("", 100, 50.0), ("tfidf", 100, 1.0)], [("", 200), ("", 50), ("tfidf", 200)])
+    127.0
+    """
+    rates: dict[str, float] = {}
+    for student in {student for student, _ in wanted}:
+        done = [(rows, seconds) for other, rows, seconds in spent if other == student]
+        if done:
+            rates[student] = sum(seconds for _, seconds in done) / max(1, sum(rows for rows, _ in done))
+    if wanted and not rates:
+        return None
+    return sum(rates.get(student, 0.0) * rows for student, rows in wanted)
 
 
 def _plans(legs: Sequence[Leg], rows: int, usd: float, work: _Work) -> tuple[list[_Plan], list[LeftOut]]:
@@ -267,7 +309,8 @@ def _lines(plans: Sequence[_Plan], trained: Trained, work: _Work) -> tuple[str, 
 def _pairs(legs: Mapping[str, _Plan]) -> list[tuple[str, str]]:
     """Checks against the same rows without them, a mix against each of its parts, made rows against gold."""
     pairs = [(name, name.removesuffix(CURATED)) for name in legs if name.endswith(CURATED)]
-    pairs += [(name, part) for name in legs if " + " in name for part in name.split(" + ")]
+    mixes = [name for name in legs if " + " in name and not name.endswith(CURATED)]
+    pairs += [(name, part) for name in mixes for part in name.split(" + ")]
     pairs += [("transformed", "generated"), *((name, "gold") for name in ("transformed", "generated"))]
     return [(name, other) for name, other in pairs if name in legs and other in legs]
 

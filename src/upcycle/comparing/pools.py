@@ -29,6 +29,9 @@ from upcycle.config import BuildConfig
 from upcycle.run import Listener
 from upcycle.task import Task
 
+MIXED = ("transformed", "generated")
+"""What the mix of made rows is half of each of."""
+
 
 class Tell(Protocol):
     """Is told what happens."""
@@ -39,8 +42,8 @@ class Tell(Protocol):
 def leg_names(config: BuildConfig) -> list[str]:
     """Every leg that draws rows and may be had, whatever the sources and the gold are like."""
     made_names = [NAMES.get(method, method) for method in _methods(config)]
-    mixed = "transformed + generated"
-    return [EXISTING_LEG, *made_names, mixed, *(name + CURATED for name in made_names), GOLD,
+    mixed = " + ".join(MIXED)
+    return [EXISTING_LEG, *made_names, mixed, *(name + CURATED for name in (*made_names, mixed)), GOLD,
             *(f"{GOLD} + {name}" for name in made_names), RANDOM]  # fmt: skip
 
 
@@ -48,13 +51,16 @@ def legs_of(pools: Mapping[str, Pool], rows: int, student: str) -> list[Leg]:
     """The legs these pools allow."""
     made_names = [name for name in pools if name not in (EXISTING_LEG, RANDOM, GOLD) and not name.endswith(CURATED)]
     legs = [Leg(name, pools[name].about, [pools[name]]) for name in (EXISTING_LEG, *made_names) if name in pools]
-    if {"transformed", "generated"} <= set(pools):
-        both = [pools["transformed"], pools["generated"]]
-        legs.append(Leg("transformed + generated", "half of each, in as many rows", both))
+    mixed = [pools[name] for name in MIXED if name in pools]
+    if len(mixed) == len(MIXED):
+        legs.append(Leg(" + ".join(MIXED), "half of each, in as many rows", mixed))
     for name in made_names:
         clean = pools.get(name + CURATED)
         if clean is not None and len(clean) < len(pools[name]):
             legs.append(Leg(clean.name, clean.about, [clean]))
+    cleaned = [pools.get(pool.name + CURATED, pool) for pool in mixed]
+    if len(mixed) == len(MIXED) and sum(map(len, cleaned)) < sum(map(len, mixed)):
+        legs.append(Leg(" + ".join(MIXED) + CURATED, "half of each, without what checks drop", cleaned))
     if GOLD in pools:
         gold = pools[GOLD]
         legs.append(Leg(GOLD, gold.about, [gold], kind="gold"))

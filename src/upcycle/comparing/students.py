@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from upcycle.comparing.finished import Finished
 from upcycle.config import Training
@@ -19,11 +19,19 @@ from upcycle.evaluation.evaluate import evaluate
 from upcycle.evaluation.gold import GoldItem
 from upcycle.records import Example
 from upcycle.task import Demonstration
-from upcycle.training.predictor import Predictor, Told
+from upcycle.training.predictor import Predictor, Progress
 
 TFIDF = "tfidf"
 _CLASSIFIERS = (TFIDF, "minilm")
 _MOST_LABELS = 100
+
+
+class Watcher(Protocol):
+    """Hears how the student that is at work gets on."""
+
+    def trains(self, now: Progress) -> None: ...
+
+    def scores(self, done: int, of: int) -> None: ...
 
 
 class Test(NamedTuple):
@@ -60,7 +68,7 @@ def unfit(examples: Sequence[Example], student: str, kind: str) -> str | None:
 
 
 def train(
-    examples: Sequence[Example], settings: Training, kind: str, *, seed: int, folder: Path, told: Told | None = None
+    examples: Sequence[Example], settings: Training, kind: str, *, seed: int, folder: Path, watcher: Watcher
 ) -> Predictor:
     """Train one student.
 
@@ -79,7 +87,7 @@ def train(
         # The rows are in the seed's order, so the last tenth is a draw; a leg pays for its own validation.
         cut = max(1, len(examples) // 10)
         examples, validation = examples[:-cut], examples[-cut:]
-    return fit(examples, settings, validation=validation, folder=folder, seed=seed, told=told)
+    return fit(examples, settings, validation=validation, folder=folder, seed=seed, told=watcher.trains)
 
 
 def _tfidf(examples: Sequence[Example], settings: Training, kind: str, seed: int) -> Predictor:
@@ -104,19 +112,21 @@ def trained(
     *,
     seed: int,
     folder: Path,
-    told: Told | None = None,
+    watcher: Watcher,
 ) -> Finished:
     """Train one student on a leg's rows and score it."""
     started = time.monotonic()
-    predictor = train(examples, settings, test.kind, seed=seed, folder=folder, told=told)
-    scores = evaluate(predictor, test.items, test.metric, seed=seed)
+    predictor = train(examples, settings, test.kind, seed=seed, folder=folder, watcher=watcher)
+    scores = evaluate(predictor, test.items, test.metric, seed=seed, told=watcher.scores)
     return Finished(
         leg, len(examples), seed, [one.right for one in scores.items], time.monotonic() - started,
         settings.student, [_plain(one) for one in scores.warnings],
     )  # fmt: skip
 
 
-def prompted(leg: str, student: str, demonstrations: Sequence[Demonstration], test: Test, *, seed: int) -> Finished:
+def prompted(
+    leg: str, student: str, demonstrations: Sequence[Demonstration], test: Test, *, seed: int, watcher: Watcher
+) -> Finished:
     """Score the base model as it is, shown the task's demonstrations."""
     started = time.monotonic()
     from upcycle.training.bases import base_folder
@@ -124,8 +134,9 @@ def prompted(leg: str, student: str, demonstrations: Sequence[Demonstration], te
 
     base = load(base_folder(student))
     scores = evaluate(
-        base, test.items, test.metric, shots=len(demonstrations), demonstrations=demonstrations, seed=seed
-    )
+        base, test.items, test.metric, shots=len(demonstrations), demonstrations=demonstrations, seed=seed,
+        told=watcher.scores,
+    )  # fmt: skip
     return Finished(
         leg, len(demonstrations), seed, [one.right for one in scores.items], time.monotonic() - started, student,
         [_plain(one) for one in scores.warnings],

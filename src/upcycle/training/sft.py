@@ -169,39 +169,42 @@ def _trainer(
 
 
 def _base(base: Path, settings: Training) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    more: dict[str, Any] = {}
-    if _four_bit(settings):
-        from transformers import BitsAndBytesConfig
-
-        more["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )  # fmt: skip
-        more["device_map"] = {"": 0}
-    elif torch.cuda.is_available():
-        more["dtype"] = torch.bfloat16
-    else:
-        more["dtype"] = torch.float32
-    return AutoModelForCausalLM.from_pretrained(base, local_files_only=True, **more)
-
-
-def _four_bit(settings: Training) -> bool:
-    """QLoRA (arXiv 2305.14314) where it can be.
-
-    Raises:
-        ConfigError: it was asked for, and there is no CUDA device or no bitsandbytes.
-    """
     from importlib.util import find_spec
 
     import torch
+    from transformers import AutoModelForCausalLM
 
-    able = torch.cuda.is_available() and find_spec("bitsandbytes") is not None
-    if settings.four_bit and not able:
-        raise ConfigError("four_bit needs a CUDA GPU and `pip install bitsandbytes`; leave it out to train in 16 bits")
-    return able if settings.four_bit is None else settings.four_bit
+    cuda = torch.cuda.is_available()
+    held = precision(settings, cuda=cuda, quantises=find_spec("bitsandbytes") is not None)
+    if held != "nf4":
+        return AutoModelForCausalLM.from_pretrained(base, local_files_only=True, dtype=getattr(torch, held))
+    from transformers import BitsAndBytesConfig
+
+    quantised = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )  # fmt: skip
+    return AutoModelForCausalLM.from_pretrained(
+        base, local_files_only=True, quantization_config=quantised, device_map={"": 0 if cuda else "cpu"}
+    )
+
+
+def precision(settings: Training, *, cuda: bool, quantises: bool) -> str:
+    """How the base's weights are held: "nf4" (QLoRA, arXiv 2305.14314), or torch's "bfloat16" or "float32".
+
+    Args:
+        cuda: whether there is a CUDA GPU.
+        quantises: whether bitsandbytes is installed.
+
+    Raises:
+        ConfigError: 4 bits were asked for, and bitsandbytes is not there.
+    """
+    if settings.four_bit and not quantises:
+        raise ConfigError("four_bit needs bitsandbytes; run `pip install 'upcycle[train-4bit]'`, or leave it out")
+    # On a CPU 4 bits only save memory and cost time, so there they have to be asked for.
+    if cuda and quantises if settings.four_bit is None else settings.four_bit:
+        return "nf4"
+    return "bfloat16" if cuda else "float32"
 
 
 def _padded(rows: Sequence[dict[str, Any]], pad: int) -> dict[str, Any]:
