@@ -66,6 +66,7 @@ async def extrapolated(
     *,
     task: Task | None = None,
     script: Any = None,
+    model: ScriptedModel | None = None,
     fitting: Any = None,
     examining: Any = evaluate,
     before: Sequence[Example] = (),
@@ -77,7 +78,7 @@ async def extrapolated(
     """What the method gives until so many rows are kept or it ends."""
     task = task or reviews()
     chosen = S3(**settings)
-    model = ScriptedModel(script or Critic())
+    model = model or ScriptedModel(script or Critic())
     events: list[Any] = []
     results = [] if results is None else results
     held = task.model_copy(update={"gold": gold_parts(task, chosen, seed=seed).held_out()})
@@ -153,18 +154,6 @@ async def test_rounds_accumulate_and_each_trains_the_student_anew(tmp_path: Path
     sizes = [len([r for r in outcome.kept if (r.origin.round or 0) <= number]) for number in range(3)]
     assert [size for size, _ in trained[:3]] == sizes
     assert {student for _, student in trained} == {"auto"}
-
-
-async def test_without_reset_the_student_of_the_round_before_is_trained_on(tmp_path: Path):
-    started: list[str] = []
-
-    def noting(examples: Sequence[Example], training: Training, **more: Any) -> Predictor:
-        started.append(training.student)
-        return fit(examples, training.model_copy(update={"student": "tfidf"}), **more)
-
-    await extrapolated(tmp_path, fitting=noting, reset=False, rounds=1)
-    assert started[0] == "auto"
-    assert is_there(started[1])
 
 
 async def test_a_row_of_the_first_set_is_given_some_of_its_labels_reasons_without_repetition(tmp_path: Path):
@@ -478,29 +467,6 @@ async def test_rows_of_another_method_are_the_first_set(tmp_path: Path):
     assert {row.origin.round for row in outcome.kept} <= {1, 2}
     assert outcome.facts["first"]["rows"] == 60
     assert not outcome.prompts("Write an input of the task for which")
-
-
-async def test_a_language_model_that_is_shown_rows_is_a_student_too(tmp_path: Path):
-    critic = Critic()
-
-    def script(request: Request) -> Any:
-        if request.stage != "s3-student":
-            return critic(request)
-        # It says what stands beside the shown review that shares a telling word, and else what it always says.
-        words = set(asked(request).lower().strip(".").split())
-        pairs = list(zip(request.messages[1:-1:2], request.messages[2:-1:2], strict=True))
-        telling = {word_ for some in TELLING.values() for word_ in some}
-        near = [said["content"] for shown, said in pairs
-                if words & telling & set(shown["content"].lower().strip(".").split())]  # fmt: skip
-        return f"{near[-1] if near else LABELS[0]}.".capitalize()
-
-    outcome = await extrapolated(tmp_path, script=script, student="served", rows=150, rounds=1)
-    asked_for = [request for request in outcome.model.requests if request.stage == "s3-student"]
-    assert outcome.facts["student"] == "scripted/model"
-    assert outcome.facts["rounds"][0]["after"]["select"] > outcome.facts["rounds"][0]["before"]["select"] + 0.1
-    # 160 gold rows after the first set, after the round, and for the comparison of equal size.
-    assert len(asked_for) == 3 * 160
-    assert max(len(request.messages) for request in asked_for) == 2 + 2 * 8
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------

@@ -85,15 +85,16 @@ def s3(
     if training.kind == "auto":
         kind = {"single": "label", "pair": "label", "span": "span", "text": "text"}[shape.kind]
         training = training.model_copy(update={"kind": kind})
+    if not settings.reset:
+        training = training.model_copy(update={"merged": True})  # an adapter cannot be trained on from
     metric = task.metric or _metric(shape, gold)
     shown = None
     if settings.student == "served":
         judge = models.judge or models.executor
-        shown = ShownModel(task, judge, evaluate, metric, labels=shape.labels, at_once=at_once)
+        shown = ShownModel(task, judge, evaluate, metric, run, labels=shape.labels, at_once=at_once)
     student = Student(fit, evaluate, training, gold, metric, run, seed, shown)
     writer = Writer(task, settings, shape, models.executor, seed=seed, clean=not settings.plain)
-    name = shown.model.name if shown is not None else training.student
-    about = {"kind": shape.kind, "student": name, "metric": metric,
+    about = {"kind": shape.kind, "student": student.name, "metric": metric,
              "settings": settings.model_dump(mode="json", exclude_none=True)}  # fmt: skip
     loop = Loop(
         task, settings, shape=shape, student=student, writer=writer, namer=models.planner or models.executor,

@@ -134,6 +134,9 @@ class Loop:
         self._tell(
             "examined", round=0, rows=exam.rows, select=exam.on_select(), errors=len(rounds.mined(self.gold, exam))
         )
+        if not self.settings.reset and not self.student.goes_on:
+            text = f"reset is off, which changes nothing: {self.student.name} comes to the same wherever it starts"
+            self._tell("warning", text=text)
         if self.settings.extrapolate in ("off", "gold"):
             self.end(f"extrapolate is {self.settings.extrapolate}, so there are no rounds")
         self.history.write()

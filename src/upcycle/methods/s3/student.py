@@ -101,10 +101,12 @@ class Student:
         """Train on examples and examine; known results are read from the journal.
 
         Args:
-            start: the exam whose student is trained on; None trains anew.
+            start: the exam whose student is trained on; None trains anew. A student that comes to the same wherever
+                it starts (TF-IDF, and a model that is shown rows) is trained anew in either case.
             keep: whether the student itself is written down, not only what it said.
         """
         training = self.training
+        start = start if self.goes_on else None
         if start is not None:
             training = training.model_copy(update={"student": str(start.folder)})
         key = self._key(examples, start)
@@ -117,9 +119,23 @@ class Student:
         )  # fmt: skip
 
     @property
+    def name(self) -> str:
+        """What is trained, or the model that is shown rows."""
+        if self.shown is not None:
+            return self.shown.model.name
+        from upcycle.training.fit import student_of
+
+        return student_of(self.training, self.training.kind)
+
+    @property
     def quick(self) -> bool:
-        """Whether it costs nothing to train it once more, as TF-IDF does."""
-        return self.shown is None and self.training.student in ("auto", "tfidf")
+        """Whether it costs nothing to train it once more."""
+        return self.shown is None and self.name == "tfidf"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether training it on from where it was differs from training it anew."""
+        return self.shown is None and not self.quick
 
     def open_test(self, exam: Exam) -> tuple[Grade, ...]:
         """What the student of an exam came to on the test rows; for the end, when everything is decided."""
