@@ -382,10 +382,22 @@ def test_two_parts_of_an_input_are_read_as_a_pair(encoder: Path, tmp_path: Path)
     assert facts_of(tmp_path / "model")["names"] == ["Premise", "Hypothesis"]
     from upcycle.training.classifier import encode
 
-    row = encode(student.tokenizer, [pairs[0].input], ("Premise", "Hypothesis"), 64)[0]  # type: ignore[attr-defined]
+    (row,), _ = encode(student.tokenizer, [pairs[0].input], ("Premise", "Hypothesis"), 64)  # type: ignore[attr-defined]
     words = student.tokenizer.convert_ids_to_tokens(row["input_ids"])  # type: ignore[attr-defined]
     assert words.count("[SEP]") == 2
     assert "Premise" not in words
+
+
+def test_what_a_classifier_cannot_read_to_the_end_is_counted_when_it_learns_and_when_it_is_scored(encoder: Path):
+    from upcycle.evaluation.evaluate import evaluate
+    from upcycle.evaluation.gold import GoldItem
+
+    told: list[Progress] = []
+    long = example("a film " * 60 + "superb", "positive", 1001)
+    student = fit([*REVIEWS, long], quick(encoder, epochs=1), told=told.append)
+    assert f"1 of {len(REVIEWS) + 1} inputs are longer than 64 tokens; their end was cut off" in sentences(told)
+    gold = [GoldItem(str(n), one.input, (one.output,)) for n, one in enumerate([*REVIEWS[:20], long])]
+    assert "1 item longer than the model reads: the end was cut off" in evaluate(student, gold, "accuracy").warnings
 
 
 def test_labels_of_the_validation_set_that_training_never_saw_are_counted(encoder: Path):

@@ -78,7 +78,7 @@ def evaluate_asked(
         cut += getattr(predictor, "cut", 0)
         if told is not None:
             told(len(predictions), len(asked.items))
-    warnings = [*asked.warnings, *([_cut(cut)] if cut else []), *unseen_labels(labels, asked)]
+    warnings = [*asked.warnings, *([_cut(cut, bool(labels))] if cut else []), *unseen_labels(labels, asked)]
     return scores_of(asked, predictions, seed=seed, warnings=warnings)
 
 
@@ -173,5 +173,6 @@ def unseen_labels(labels: Sequence[str] | None, asked: Asked) -> list[str]:
     return [f"{counted(unseen.total())} with labels the model never saw in training ({some}): never right"]
 
 
-def _cut(number: int) -> str:
-    return f"{counted(number)} longer than the model reads: the beginning was cut off"
+def _cut(number: int, classifies: bool) -> str:
+    # What a classifier is asked stands anywhere in its text, what a language model is asked at the end of its prompt.
+    return f"{counted(number)} longer than the model reads: the {'end' if classifies else 'beginning'} was cut off"

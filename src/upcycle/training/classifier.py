@@ -38,6 +38,7 @@ class Classifier:
         names: of the parts that its inputs have; empty for single texts.
         longest: tokens it reads; longer inputs lose their end.
         facts: what `upcycle-model.json` says of it.
+        cut: inputs of the last call that were longer than that.
     """
 
     model: Any
@@ -46,6 +47,7 @@ class Classifier:
     names: tuple[str, ...]
     longest: int
     facts: dict[str, Any] = field(default_factory=dict)
+    cut: int = 0
 
     def predict(self, inputs: Sequence[str], *, samples: int = 1) -> list[list[str]]:
         """The likeliest label of each input, `samples` times over (there is nothing random in it)."""
@@ -60,7 +62,7 @@ class Classifier:
         ]
 
     def _logs(self, inputs: Sequence[str]) -> list[list[float]]:
-        rows = encode(self.tokenizer, inputs, self.names, self.longest)
+        rows, self.cut = encode(self.tokenizer, inputs, self.names, self.longest)
         found: list[list[float]] = [[] for _ in rows]
         for batch in batches([len(row["input_ids"]) for row in rows], _BATCH_TOKENS):
             logits = states(self.model, [rows[number] for number in batch], self.tokenizer.pad_token_id).logits
@@ -120,8 +122,10 @@ def fit_labels(
     longest = longest_of(base, settings)
     known = known_labels(validation, labels, told)
     weights = weights_of([one.weight for one in examples], settings)
-    rows = encode(tokenizer, [one.input for one in examples], names, longest, told)
-    judged = encode(tokenizer, [one.input for one in known], names, longest)
+    rows, cut = encode(tokenizer, [one.input for one in examples], names, longest)
+    judged, _ = encode(tokenizer, [one.input for one in known], names, longest)
+    if cut:
+        told(Progress(text=f"{cut} of {len(rows)} inputs are longer than {longest} tokens; their end was cut off"))
     more: dict[str, Any] = {}
     if settings.weights == "dimp":
         more["likely"] = _likely(examples, settings, real, student, work, seed, told)
@@ -175,12 +179,10 @@ def longest_of(base: Path, settings: Training) -> int:
     return settings.max_tokens or can
 
 
-def encode(
-    tokenizer: Any, inputs: Sequence[str], names: Sequence[str], longest: int, told: Told | None = None
-) -> list[Feature]:
-    """Inputs in tokens, a pair where there are parts; what does not fit loses its end, which is counted and told."""
+def encode(tokenizer: Any, inputs: Sequence[str], names: Sequence[str], longest: int) -> tuple[list[Feature], int]:
+    """Inputs in tokens, a pair where there are parts, and how many did not fit and lost their end."""
     if not inputs:
-        return []
+        return [], 0
     inputs = [readable(text) for text in inputs]
     texts: list[Any] = list(inputs)
     if names:
@@ -195,10 +197,7 @@ def encode(
     rows: list[Feature] = [{name: values[number] for name, values in whole.items()} for number in range(len(inputs))]
     for number in long:
         rows[number] = dict(tokenizer(*_both(texts[number]), truncation=True, max_length=longest, verbose=False))
-    if long and told is not None:
-        told(Progress(text=f"{len(long)} of {len(inputs)} inputs are longer than {longest} tokens; "
-                      "their end was cut off"))  # fmt: skip
-    return rows
+    return rows, len(long)
 
 
 def _both(text: str | tuple[str, str]) -> tuple[str, ...]:
