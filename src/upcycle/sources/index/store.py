@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -26,13 +27,13 @@ from upcycle.sources.index.lexical import write_words
 from upcycle.sources.index.listing import Listing, as_json
 from upcycle.sources.index.prior import Mentions, standardised
 from upcycle.sources.index.vectors import VectorFiles
-from upcycle.sources.words import words
 
 VERSION = 2
 _BATCH = 2_048
 ENCODING = "encoding"
 _MEANING_CHARS = 700
 _TOLD_EVERY = 2_048
+_WORD = re.compile(r"\w+")
 _MARKED = 20  # characters of description from which two equal ones are the same dataset
 
 Told = Callable[[str, int, int], None]
@@ -112,7 +113,7 @@ def names_of(listing: Listing) -> tuple[str, ...]:
 
 def mark_of(listing: Listing) -> int:
     """A number that listings with the same description share; that of the id where there is none to speak of."""
-    said = " ".join(words(listing.text)) if len(listing.text) >= _MARKED else ""
+    said = " ".join(_WORD.findall(listing.text.lower())) if len(listing.text) >= _MARKED else ""
     text = said if len(said) >= _MARKED else f"id {listing.id}"
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
 
