@@ -124,6 +124,22 @@ async def test_a_topic_that_comes_again_is_not_paid_for_twice():
     assert len(model.requests) == 4
 
 
+async def test_what_was_made_of_a_unit_stays_when_a_later_reply_cannot_be_read():
+    def script(request: Request) -> Any:
+        if request.messages[0]["content"].startswith("T "):
+            return f"Side {request.sample}."
+        if "Side 1." in request.messages[0]["content"]:
+            return "I would rather not."
+        return {"question": "What is the total?", "sum": "3 + 4"}
+
+    found = await constructed(ScriptedModel(script), wanted=3)
+    assert [type(one) for one in found] == [Grounded, Dropped, Grounded]
+    lost = found[1]
+    assert isinstance(lost, Dropped)
+    assert lost.kind == RowKind.UNPARSEABLE
+    assert len(lost.origin.calls) > 1  # what a retry asks afresh
+
+
 async def test_a_field_can_be_the_output():
     [made] = await constructed(writes("3 + 4"), output="sum", rationale=None)
     assert isinstance(made, Grounded)

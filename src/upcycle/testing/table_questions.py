@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from random import Random
+from typing import NamedTuple
 
 from upcycle.llm.model import Request
 
@@ -41,27 +42,65 @@ def write_table_question(request: Request) -> str:
     return _topic(table[1], draw)
 
 
+class Columns(NamedTuple):
+    """What a table that is shown holds: rows by column, and which columns are numbers throughout."""
+
+    header: list[str]
+    rows: list[list[str]]
+    numbers: list[str]
+    words: list[str]
+
+
+def columns_of(table: str) -> Columns:
+    """A table as prompts show it, read back."""
+    grid = [line.split(" | ") for line in table.splitlines() if not line.startswith(("Table: ", "("))]
+    header = grid[0] if grid else []
+    rows = [row for row in grid[1:] if len(row) == len(header)]
+    numbers = [name for at, name in enumerate(header) if rows and all(_NUMBER.fullmatch(row[at]) for row in rows)]
+    return Columns(header, rows, numbers, [name for name in header if name not in numbers])
+
+
+def statement_for(question: str, table: str) -> str | None:
+    """The statement that finds out what a question of this writer asks; None for any other question."""
+    names = {_said(name): name for name in columns_of(table).header}
+    if found := re.fullmatch(r"Which (.+) has the (highest|lowest) (.+)\?", question):
+        topic = f"One {names.get(found[1])} stands out by the {found[2]} {names.get(found[3])}."
+    elif found := re.fullmatch(r"What is the (.+?) when the (.+)\?", question):
+        by = _longest(found[2], names)
+        topic = (
+            f'The {names.get(found[1])} is worth knowing where the {names[by]} is "{found[2][len(by) + 4 :]}".'
+            if by
+            else ""
+        )
+    elif found := re.fullmatch(r"How many rows have the (.+)\?", question):
+        by = _longest(found[1], names)
+        topic = f'Several rows have the {names[by]} "{found[1][len(by) + 1 :]}".' if by else ""
+    else:
+        return None
+    statement = _statement(topic)
+    return statement if statement.startswith("SELECT") else None
+
+
+def _longest(text: str, names: dict[str, str]) -> str:
+    return max((name for name in names if text.startswith(f"{name} ")), key=len, default="")
+
+
 def _topic(table: str, draw: Random) -> str:
-    lines = [line for line in table.splitlines() if not line.startswith(("Table: ", "("))]
-    grid = [line.split(" | ") for line in lines]
-    if len(grid) < 3:
-        return NOTHING
-    header, rows = grid[0], [row for row in grid[1:] if len(row) == len(grid[0])]
-    numbers = [at for at in range(len(header)) if rows and all(_NUMBER.fullmatch(row[at]) for row in rows)]
-    words = [at for at in range(len(header)) if at not in numbers]
-    if not rows or not words:
+    header, rows, numbers, words = columns_of(table)
+    if len(rows) < 2 or not words:
         return NOTHING
     kind = draw.choice(["lookup", "lookup", "extreme" if numbers else "lookup", "count"])
     if kind == "extreme":
         way = draw.choice(["highest", "lowest"])
-        return f"One {header[draw.choice(words)]} stands out by the {way} {header[draw.choice(numbers)]}."
+        return f"One {draw.choice(words)} stands out by the {way} {draw.choice(numbers)}."
     row, by = draw.choice(rows), draw.choice(words)
-    if not row[by] or '"' in row[by] or len(row[by]) > _LONGEST:
+    value = row[header.index(by)]
+    if not value or '"' in value or len(value) > _LONGEST:
         return NOTHING
     if kind == "count":
-        return f'Several rows have the {header[by]} "{row[by]}".'
-    what = draw.choice([at for at in range(len(header)) if at != by] or [by])
-    return f'The {header[what]} is worth knowing where the {header[by]} is "{row[by]}".'
+        return f'Several rows have the {by} "{value}".'
+    what = draw.choice([name for name in header if name != by] or [by])
+    return f'The {what} is worth knowing where the {by} is "{value}".'
 
 
 def _statement(prompt: str) -> str:

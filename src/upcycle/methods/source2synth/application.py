@@ -37,7 +37,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from upcycle.errors import ConfigError, RowKind
+from upcycle.errors import ConfigError, RowError, RowKind
 from upcycle.llm.model import Model, Request
 from upcycle.llm.replies import Check, Reply, ask
 from upcycle.records import Dropped, Origin, example_id
@@ -180,7 +180,11 @@ class Writer:
                 "this application has a model write, and there is none (no key, server or weights were found, or"
                 " --model none was given); name one with --model"
             )
-        reply = await ask(self.model, request, check=check, tries=tries)
+        try:
+            reply = await ask(self.model, request, check=check, tries=tries)
+        except RowError as error:
+            self._calls += error.calls  # of the rejection that follows, so that a retry can ask them afresh
+            raise
         self._calls += reply.calls
         self._cost += reply.cost_micro
         self._tokens += reply.tokens

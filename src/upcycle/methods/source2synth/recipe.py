@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from upcycle.config import Source2Synth
-from upcycle.errors import ConfigError, RowKind
+from upcycle.errors import ConfigError, RowError, RowKind
 from upcycle.llm.model import Request
 from upcycle.llm.replies import Reply
 from upcycle.methods.prompts import show_task
@@ -158,21 +158,27 @@ class RecipeApplication:
         results: list[Grounded | Dropped] = []
         seen: list[str] = []
         for number in range(writer.wanted):
-            values = {
-                "unit": f"<unit>\n{shown.replace('</unit', '< /unit')}\n</unit>",
-                "task": show_task(writer.task),
-                "topics": ", ".join(self._recipe.topics),
-            }
-            topic = await writer.ask(self._request(_filled(self._topic, values), number, _TOPIC_TOKENS))
-            said = " ".join(str(topic.value).split())
-            if said in seen:
-                results.append(writer.dropped("the topic of an earlier example of this unit"))
-                continue
-            seen.append(said)
-            prompt = _filled(self._construction, {**values, "topic": said})
-            made = await writer.ask(self._request(prompt, number, self._recipe.max_tokens, self._schema()))
-            results.append(await self._checked(unit, writer, shown, said, made))
+            try:
+                results.append(await self._made(unit, writer, shown, number, seen))
+            except RowError as error:  # what was made of this unit before stays
+                results.append(writer.dropped(str(error), error.kind))
         return results
+
+    async def _made(self, unit: Unit, writer: Writer, shown: str, number: int, seen: list[str]) -> Grounded | Dropped:
+        """One example; `seen` are the topics of this unit so far."""
+        values = {
+            "unit": f"<unit>\n{shown.replace('</unit', '< /unit')}\n</unit>",
+            "task": show_task(writer.task),
+            "topics": ", ".join(self._recipe.topics),
+        }
+        topic = await writer.ask(self._request(_filled(self._topic, values), number, _TOPIC_TOKENS))
+        said = " ".join(str(topic.value).split())
+        if said in seen:
+            return writer.dropped("the topic of an earlier example of this unit")
+        seen.append(said)
+        prompt = _filled(self._construction, {**values, "topic": said})
+        made = await writer.ask(self._request(prompt, number, self._recipe.max_tokens, self._schema()))
+        return await self._checked(unit, writer, shown, said, made)
 
     async def right(self, grounded: Grounded, said: str, unit: Unit) -> bool:
         """By the executor where there is one, else by the soft rules."""
