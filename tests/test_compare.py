@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -93,6 +95,16 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return folder, json.loads(done.stdout)
 
 
+@pytest.fixture
+def changed(compared: tuple[Path, dict[str, Any]], tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The same for tests that change it: afterwards it is as it was, in whatever order tests are run."""
+    folder, found = compared
+    shutil.copytree(folder / "cmp", tmp_path / "before")
+    yield folder, found
+    shutil.rmtree(folder / "cmp")
+    shutil.copytree(tmp_path / "before", folder / "cmp")
+
+
 def test_every_leg_that_can_be_had_is_there_and_every_other_is_named_with_its_reason(compared):
     _, found = compared
     names = [leg["name"] for leg in found["legs"]]
@@ -167,8 +179,8 @@ def test_run_again_nothing_is_trained_again(compared):
     assert again["legs"] == found["legs"]
 
 
-def test_more_seeds_train_only_what_is_new(compared):
-    folder, found = compared
+def test_more_seeds_train_only_what_is_new(changed):
+    folder, found = changed
     more = json.loads(command(folder, "--seeds", "4", "--json").stdout)
     assert more["found"] == found["trained"]
     assert 0 < more["trained"] < found["trained"]
@@ -196,8 +208,8 @@ def test_killed_with_minus_9_it_goes_on_and_trains_no_finished_leg_again(tmp_pat
     assert len(now) == found["found"] + found["trained"]
 
 
-def test_a_finished_leg_whose_file_was_broken_is_trained_again(compared):
-    folder, _ = compared
+def test_a_finished_leg_whose_file_was_broken_is_trained_again(changed):
+    folder, _ = changed
     file = min((folder / "cmp" / "legs").glob("existing-80-*.json"))
     whole = file.read_text()
     file.write_text(whole[: len(whole) // 2])
