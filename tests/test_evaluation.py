@@ -201,6 +201,8 @@ def test_every_estimate_has_an_interval_that_holds_it():
     gold = gold_items([{"input": text, "output": label} for text, label in REVIEWS])
     for scores in (
         evaluate(Sayer(say=lambda text: "positive"), gold),
+        evaluate(Sayer(say=dict(REVIEWS).__getitem__), gold, "accuracy"),
+        evaluate(Sayer(say=lambda text: "neither"), gold, "accuracy"),
         evaluate(Sayer(say=lambda text: "positive"), gold, "soft_exact_match"),
         evaluate(Sayer(say=lambda text: "positive"), gold, "squad"),
         evaluate(Sayer(like=lambda text, choice: hash(text + choice) % 7), chosen(60)),

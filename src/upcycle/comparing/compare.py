@@ -105,7 +105,7 @@ def _check(config: BuildConfig) -> None:
     """
     names = (MAJORITY, FEW_SHOT, *leg_names(config))
     if (named := config.compare.baseline) is not None and named not in names:
-        raise ConfigError(f"{named!r} is no leg of a comparison; one of {', '.join(names)}")
+        raise ConfigError(f"{named!r} is no leg of a comparison; one of {', '.join(map(repr, names))}")
     for path in config.compare.existing:
         open_examples(path)
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from upcycle.evaluation import metrics
 from upcycle.evaluation.asked import Asked, counted
 from upcycle.evaluation.gold import GoldItem
-from upcycle.evaluation.intervals import bootstrap_of, mean_interval
+from upcycle.evaluation.intervals import bootstrap_of, mean_interval, wilson
 from upcycle.evaluation.scores import Estimate, Prediction, Scores
 
 MAIN = {"squad": "exact_match"}
@@ -106,6 +106,9 @@ def _macro_f1(gold: Sequence[GoldItem], predictions: Sequence[Prediction], seed:
         return float((2 * both[there] / sizes[there]).mean())
 
     low, high = bootstrap_of(of, len(gold), seed=seed)
+    if low == high:
+        # Nothing varies where all are right or all are wrong, which makes nothing certain.
+        low, high = wilson(sum(one == wanted for one, wanted in zip(said, right, strict=True)), len(gold))
     return Estimate(metrics.macro_f1(said, right), low, high, len(gold))
 
 
