@@ -344,7 +344,7 @@ def test_money_buys_as_many_rows_as_it_can_and_all_of_what_costs_nothing():
     ("flags", "said"),
     [
         (["--student", "nobody"], "student 'nobody' is not there"),
-        (["--baseline", "nobody"], "'nobody' is no leg of a comparison; one of always the same"),
+        (["--baseline", "nobody"], "'nobody' is no leg of a comparison; one of 'always the same', "),
         (["--curve", "half"], "--curve 'half' is not like 0.25,0.5"),
         (["--curve", "2"], "compare.curve.0: Input should be less than 1"),
         (["--rows", "0"], "compare.rows: Input should be greater than or equal to 2"),
