@@ -8,7 +8,8 @@ each time, and taken into use whole.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,12 @@ from upcycle.sources.index.store import Told, current, write_index
 
 if TYPE_CHECKING:
     from upcycle.sources.encoder import SentenceEncoder
+    from upcycle.sources.hub.crawl import Crawled
+    from upcycle.sources.hub.wire import Hub
 
 ENCODERS = ("auto", "minilm", "static", "none")
+CARDS = 1_000
+"""Whole cards that are read, where nothing else is asked: those of the most used datasets."""
 _MINILM_MOST = 20_000
 _TOGETHER = 1_000
 
@@ -36,6 +41,8 @@ class IndexReport:
         encoder: what its vectors were made with; None for words alone.
         notes: what could not be read or asked, each with the reason.
         requests: how many were sent to make it.
+        changed: datasets that are new or in another state; `vanished` those that are not there any more.
+        stopped: why it ended before all was asked; the same command goes on there.
     """
 
     path: Path
@@ -43,6 +50,9 @@ class IndexReport:
     encoder: str | None
     notes: tuple[str, ...] = ()
     requests: int = 0
+    changed: int = 0
+    vanished: int = 0
+    stopped: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Everything as plain values, for `--json`."""
@@ -51,7 +61,12 @@ class IndexReport:
     def __repr__(self) -> str:
         by = {None: "words alone", "static": "words and static vectors", "minilm": "words and MiniLM"}[self.encoder]
         lines = [f"{self.listings:,} datasets in {self.path}, searched by {by}"]
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+        if self.requests:
+            lines.append(f"  {self.changed:,} new or changed, {self.vanished:,} vanished; {self.requests:,} requests")
+        lines += [f"  {note}" for note in self.notes]
+        if self.stopped:
+            lines.append(f"  stopped: {self.stopped}; the same command goes on there")
+        return "\n".join(lines)
 
 
 def show_index(folder: Path | None = None) -> IndexReport:
@@ -98,6 +113,110 @@ def import_index(
         return write(known, folder or index_folder(), chosen, tuple(notes), told)
 
 
+def build_index(
+    *,
+    folder: Path | None = None,
+    endpoint: str | None = None,
+    rows_endpoint: str | None = None,
+    most: int | None = None,
+    cards: int = CARDS,
+    rows: int = 0,
+    encoder: str = "auto",
+    fresh: bool = False,
+    told: Told | None = None,
+) -> IndexReport:
+    """List the datasets of a Hub, or go on listing them, and write the index.
+
+    Args:
+        endpoint: the Hub's address; HF_ENDPOINT or huggingface.co where not given.
+        rows_endpoint: its datasets server's; UPCYCLE_ROWS_ENDPOINT, or huggingface.co's own.
+        most: only so many, the most used; all where not given.
+        cards: read the whole card of so many, the most used; the list itself gives a line or two of each.
+        rows: ask the datasets server for columns, types and first rows of so many.
+        fresh: forget what was known before.
+
+    Raises:
+        ConfigError: an address or an encoder that is none.
+        SourceError: the Hub cannot be reached, and nothing is known yet.
+    """
+    from upcycle.sources.hub.crawl import build
+    from upcycle.sources.hub.wire import Hub
+
+    hub, chosen = Hub(endpoint, rows_endpoint), _checked(encoder)
+    _can_ask_for_rows(hub, rows)
+    folder = folder or index_folder()
+    with Known(folder) as known:
+        _same_hub(known, hub, fresh=fresh)
+        if fresh:
+            known.forget()
+        known.set_meta("hub", hub.address)
+        done = build(known, hub, most=most, cards=cards, rows=rows, told=told)
+        return _crawled(known, hub, done, folder, chosen, told)
+
+
+def update_index(
+    *,
+    folder: Path | None = None,
+    endpoint: str | None = None,
+    rows_endpoint: str | None = None,
+    cards: int = CARDS,
+    rows: int = 0,
+    encoder: str = "auto",
+    told: Told | None = None,
+) -> IndexReport:
+    """Ask the Hub for what changed since it was listed, forget what vanished, and write the index where it matters.
+
+    Raises:
+        ConfigError: as `build_index`; or no Hub was listed yet.
+        SourceError: as `build_index`.
+    """
+    from upcycle.sources.hub.crawl import update
+    from upcycle.sources.hub.wire import Hub
+
+    folder = folder or index_folder()
+    with Known(folder) as known:
+        if (listed := known.meta("hub")) is None:
+            raise ConfigError(f"{folder} holds nothing of a Hub that could be updated; use: upcycle index build --hub")
+        hub, chosen = Hub(endpoint or listed, rows_endpoint), _checked(encoder)
+        _can_ask_for_rows(hub, rows)
+        _same_hub(known, hub, fresh=False)
+        return _crawled(known, hub, update(known, hub, cards=cards, rows=rows, told=told), folder, chosen, told)
+
+
+def _same_hub(known: Known, hub: Hub, *, fresh: bool) -> None:
+    listed = known.meta("hub")
+    if listed not in (None, hub.address) and not fresh:
+        raise ConfigError(f"the index is of {listed}, not of {hub.address}; give --fresh to begin anew, or --index DIR")
+
+
+def _can_ask_for_rows(hub: Hub, rows: int) -> None:
+    if rows and hub.rows_address is None:
+        raise ConfigError(
+            f"the datasets server of {hub.address} is not known; give its address with --rows-endpoint URL"
+        )
+
+
+def _crawled(known: Known, hub: Hub, done: Crawled, folder: Path, encoder: str, told: Told | None) -> IndexReport:
+    """The report of a crawl, after the index was written if anything in it is other than before."""
+    if not len(known):
+        raise SourceError(f"{done.stopped or f'{hub.address} lists no datasets'}; nothing is known yet")
+    report = None
+    if known.meta("changed") is None and not done.changed:
+        with suppress(SourceError):
+            report = show_index(folder)
+    if report is None:
+        report = write(known, folder, encoder, (), told)
+        known.set_meta("changed", None)
+    return replace(
+        report,
+        notes=tuple(done.notes),
+        requests=hub.requests,
+        changed=done.changed,
+        vanished=done.vanished,
+        stopped=done.stopped,
+    )
+
+
 def _put_all(known: Known, file: Path, notes: list[str], told: Told | None) -> int:
     some: list[Entry] = []
     count = 0
@@ -132,14 +251,12 @@ def _listings_of(file: Path, notes: list[str]) -> Iterator[Listing]:
         notes.append(f"{unread:,} rows of {file.name} were left out ({first})")
 
 
-def write(
-    known: Known, folder: Path, encoder: str, notes: tuple[str, ...], told: Told | None, requests: int = 0
-) -> IndexReport:
+def write(known: Known, folder: Path, encoder: str, notes: tuple[str, ...], told: Told | None) -> IndexReport:
     """The index from everything that is known."""
     count = len(known)
     chosen = _encoder(encoder, count)
     write_index(known.listings(), folder, encoder=chosen, told=told)
-    return IndexReport(folder, count, chosen.name if chosen else None, notes, requests)
+    return IndexReport(folder, count, chosen.name if chosen else None, notes)
 
 
 def _checked(encoder: str) -> str:

@@ -21,7 +21,7 @@ VERBS = (
     *("train", "evaluate", "compare", "curate", "why", "retry", "export", "push", "models", "doctor"),
 )
 
-_GO_ON = ("build", "plan", "train", "compare")
+_GO_ON = ("build", "plan", "index", "train", "compare")
 """Verbs that keep what they did whatever they were asked; the others keep the calls to a model, where they make any."""
 
 

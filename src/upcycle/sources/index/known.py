@@ -26,8 +26,9 @@ CREATE TABLE IF NOT EXISTS datasets(
   id TEXT PRIMARY KEY, modified TEXT NOT NULL, revision TEXT NOT NULL, owes_card INTEGER NOT NULL,
   owes_rows INTEGER NOT NULL, listing BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS owing ON datasets(owes_card, owes_rows);
+CREATE TABLE IF NOT EXISTS crawled(id TEXT PRIMARY KEY, walk INTEGER NOT NULL, etag TEXT);
 """
-_SEVERAL = ("tags", "categories", "languages", "columns")
+_SEVERAL = ("tags", "categories", "languages", "columns", "types")
 
 
 class Entry(NamedTuple):
@@ -119,6 +120,7 @@ class Known:
     def forget(self) -> None:
         """Everything, also where a crawl stood."""
         self._db.execute("DELETE FROM datasets")
+        self._db.execute("DELETE FROM crawled")
         self._db.execute("DELETE FROM meta WHERE key != 'version'")
 
     def get(self, ids: Sequence[str]) -> dict[str, Entry]:
@@ -133,19 +135,47 @@ class Known:
                 found[listing.id] = Entry(listing, bool(owes_card), bool(owes_rows))
         return found
 
-    def owing(self, what: str) -> list[str]:
-        """Ids of datasets whose "card" or "rows" have still to be asked for, the most used first."""
+    def owing(self, what: str, most: int) -> list[str]:
+        """Of the `most` datasets that are used most, those whose "card" or "rows" have still to be asked for."""
         column = {"card": "owes_card", "rows": "owes_rows"}[what]
-        query = f"SELECT id FROM datasets WHERE {column} ORDER BY json_extract(listing, '$.popularity') DESC, id"
-        return [name for (name,) in self._db.execute(query)]
+        query = (
+            f"SELECT id FROM (SELECT id, {column} FROM datasets WHERE id IN (SELECT id FROM crawled)"
+            f" ORDER BY json_extract(listing, '$.popularity') DESC, id LIMIT ?) WHERE {column}"
+        )
+        return [name for (name,) in self._db.execute(query, (most,))]
 
-    def least_used(self) -> float:
-        """Popularity of the dataset that is used least; 0 where nobody counts."""
-        return self._db.execute("SELECT min(json_extract(listing, '$.popularity')) FROM datasets").fetchone()[0] or 0.0
+    def saw(self, ids: Iterable[str], walk: int) -> None:
+        """Remember that a Hub listed these in its walk of this number."""
+        self._db.executemany(
+            "INSERT INTO crawled VALUES(?, ?, NULL) ON CONFLICT(id) DO UPDATE SET walk=excluded.walk",
+            ((name, walk) for name in ids),
+        )
+
+    def forget_unseen(self, walk: int) -> int:
+        """Drop what a Hub listed once and not in this walk; how many."""
+        gone = "SELECT id FROM crawled WHERE walk < ?"
+        count = self._db.execute(f"DELETE FROM datasets WHERE id IN ({gone})", (walk,)).rowcount
+        self._db.execute("DELETE FROM crawled WHERE walk < ?", (walk,))
+        return count
+
+    def forget_one(self, name: str) -> None:
+        """Drop a dataset that is gone."""
+        self._db.execute("DELETE FROM datasets WHERE id=?", (name,))
+        self._db.execute("DELETE FROM crawled WHERE id=?", (name,))
+
+    def etag(self, name: str) -> str | None:
+        """What a Hub called the state of this dataset's card when it was read."""
+        found = self._db.execute("SELECT etag FROM crawled WHERE id=?", (name,)).fetchone()
+        return found[0] if found else None
+
+    def set_etag(self, name: str, etag: str | None) -> None:
+        """Remember it."""
+        self._db.execute("UPDATE crawled SET etag=? WHERE id=?", (etag, name))
 
     def newest(self) -> str:
-        """When the dataset that changed last did; "" where that is not known."""
-        return self._db.execute("SELECT max(modified) FROM datasets").fetchone()[0] or ""
+        """When the dataset that changed last, of those a Hub listed, did; "" where that is not known."""
+        query = "SELECT max(modified) FROM datasets WHERE id IN (SELECT id FROM crawled)"
+        return self._db.execute(query).fetchone()[0] or ""
 
     def listings(self) -> Iterator[Listing]:
         """All of them, in the order of their ids."""

@@ -29,7 +29,7 @@ class Listing:
     Attributes:
         id: what its source is opened by ("owner/name" on the Hub).
         text: what the card says, without mark-up that is no prose.
-        columns: names of its columns, where they are known.
+        columns: names of its columns, where they are known; `types` their types, in the same order.
         popularity: how often it is used (downloads, or what stands for them); None where nobody counts.
         modified: ISO date of the last change, or a year; "" where unknown.
         sample: a few of its rows as one text.
@@ -44,6 +44,7 @@ class Listing:
     languages: tuple[str, ...] = ()
     licence: str | None = None
     columns: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     rows: int | None = None
     bytes: int | None = None
     popularity: float | None = None
