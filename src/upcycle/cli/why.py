@@ -44,7 +44,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(f"  {plan} {licences}")
     lines += _texts(found)
     for call in found["calls"]:
-        lines.append(f"  call     {call['key'][:12]} {call['model']} {call['state']}, ${call['cost_micro'] / 1e6:.6f}")
+        asked = f"{call['stage']}: {call['model']} {call['state']}, ${call['cost_micro'] / 1e6:.6f}"
+        lines.append(f"  call     {call['key'][:12]} {asked}")
         lines.append("           " + str(call["response"] or call["error"])[:400].replace("\n", "\n           "))
     return lines
 

@@ -76,13 +76,15 @@ async def _judged(
 
 
 def with_cost(example: Grounded, said: Said) -> Grounded:
-    """The example with what asking about it cost."""
+    """The example with what asking about it cost; what was asked before, in the same words, was paid before."""
     origin = example.origin
+    if said.calls and set(said.calls) <= set(origin.calls):
+        return example
     return replace(
         example,
         origin=replace(
             origin,
-            calls=origin.calls + said.calls,
+            calls=tuple(dict.fromkeys((*origin.calls, *said.calls))),
             cost_micro_usd=origin.cost_micro_usd + said.cost_micro,
             tokens=origin.tokens + said.tokens,
         ),
