@@ -196,7 +196,7 @@ class CardIndex:
         # What no word matched scores 0: mean and spread over all of them follow from the matches alone.
         total, squares = float(bm25.sum()), float((bm25**2).sum())
         middle = total / len(self)
-        deviation = max((squares / len(self) - middle**2) ** 0.5, 1e-9)
+        deviation = max(max(squares / len(self) - middle**2, 0.0) ** 0.5, 1e-9)  # rounding may take it below 0
         return candidates, {
             "meaning": (near - mean) / spread if spread > 1e-9 else np.zeros_like(near),
             "words": (found - middle) / deviation if len(bm25) else np.zeros_like(found),
