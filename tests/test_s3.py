@@ -377,6 +377,17 @@ async def test_the_curve_says_what_the_set_adds_to_ever_more_gold(tmp_path: Path
     assert outcome.facts["curve"][0]["with_set"] > outcome.facts["curve"][0]["alone"]
 
 
+async def test_gold_in_place_of_what_was_written_is_a_control_that_costs_no_call(tmp_path: Path):
+    outcome = await extrapolated(tmp_path, rounds=1, rows=120)
+    table = {one["name"]: one["rows"] for one in outcome.facts["table"]}
+    first, whole, mine = outcome.facts["first"]["rows"], len(outcome.kept), outcome.facts["gold"]["mine"]
+    more = min(whole - first, mine)
+    assert table[f"the first set and {more} rows of gold instead"] == first + more
+    assert table["the mined gold alone"] == mine
+    assert table["the whole set and the mined gold"] == whole + mine
+    assert not {row.input for row in outcome.kept} & {row.input for row in reviews().gold}
+
+
 async def test_controls_of_equal_size_are_written_beside_the_set_and_not_into_it(tmp_path: Path):
     outcome = await extrapolated(tmp_path, controls=("seed", "random", "gold"), rows=200)
     table = {one["name"]: one for one in outcome.facts["table"]}

@@ -168,6 +168,7 @@ def test_the_page_the_card_and_the_terminal_tell_of_the_rounds(tmp_path: Path):
         (["--rounds", "0"], "methods.s3.rounds"),
         (["--method", "generate", "--rounds", "2"], "--rounds is a setting of s3; give --method s3 too"),
         (["--method", "s3,s3"], "--method names s3 twice"),
+        (["--method", "generate", "--student", "minilm"], "--student is a setting of s3; give --method s3 too"),
     ],
 )
 def test_a_flag_that_cannot_be_is_one_sentence(tmp_path: Path, flags: Sequence[str], said: str):
@@ -176,6 +177,23 @@ def test_a_flag_that_cannot_be_is_one_sentence(tmp_path: Path, flags: Sequence[s
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("student", "said"),
+    [
+        ("nonesuch", "student 'nonesuch' is not there; give tfidf,"),
+        ("minilm", "the weights of student 'minilm' are not on this machine; run `upcycle models fetch minilm`"),
+    ],
+)
+def test_a_student_that_is_not_there_is_told_before_anything_is_paid(tmp_path: Path, student: str, said: str):
+    pytest.importorskip("torch", reason="needs upcycle[train]", exc_type=ImportError)
+    write_gold(tmp_path)
+    with FakeServer(Written()) as server:
+        done = run(command(tmp_path, server.url, 20, "--student", student))
+        assert server.stats()["paid"] == 0
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
 
 
 def test_without_gold_nothing_begins(tmp_path: Path):

@@ -19,7 +19,7 @@ from upcycle.llm.roles import Roles
 from upcycle.methods.datatune import Search, datatune
 from upcycle.methods.generate import generate
 from upcycle.methods.mix import Start, mix
-from upcycle.methods.s3 import gold_parts, s3
+from upcycle.methods.s3 import gold_parts, s3, student_name
 from upcycle.methods.source2synth import open_application, source2synth
 from upcycle.methods.source2synth.comparison import against_random, pool_of
 from upcycle.methods.source2synth.intermediate import Train, hearing, in_thread
@@ -150,9 +150,12 @@ def _grounded(making: Making) -> Start:
 def _extrapolated(making: Making, before: Sequence[Example]) -> Start:
     """S3, started from what the other methods made, with what it trains and examines its student with."""
     from upcycle.evaluation.evaluate import evaluate
+    from upcycle.training.bases import base_folder
 
     config, settings = making.config, making.config.methods.s3
     assert settings is not None
+    if (student := student_name(making.task, settings, config.training)) not in (None, "tfidf"):
+        base_folder(student)  # which says what is missing, before a row is written and paid for
     return lambda needed: s3(
         making.task,
         settings,

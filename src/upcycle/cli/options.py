@@ -80,6 +80,11 @@ def s3_arguments(verb: argparse.ArgumentParser) -> None:
         "--rationales", metavar="N|off", help="s3: reasons each row of the first set is given (default: 3)"
     )
     verb.add_argument("--reset", choices=("on", "off"), help="s3: train the student anew each round (default: on)")
+    verb.add_argument(
+        "--student", metavar="NAME",
+        help="s3: the small model: tfidf (default for labels), minilm, smollm2, a Hugging Face folder, or served: the"
+        " judge, shown rows",
+    )  # fmt: skip
 
 
 def model_arguments(verb: argparse.ArgumentParser) -> None:
@@ -122,6 +127,8 @@ def build_settings(args: argparse.Namespace) -> dict[str, Any]:
     if args.split:
         settings["split"] = _shares(args.split)
     settings["methods"] = _methods(args)
+    if args.student not in (None, "served"):
+        settings["training"] = {"student": args.student}
     return {key: value for key, value in {**settings, **task_settings(args)}.items() if value is not None}
 
 
@@ -178,6 +185,8 @@ def _s3(args: argparse.Namespace) -> dict[str, Any]:
         if text not in ("on", "off") and not text.isdecimal():
             raise ConfigError(f"--rationales {text!r} is neither a number nor off")
         given["rationales"] = int(text) if text.isdecimal() else text == "on"
+    if args.student is not None:
+        given["student"] = "served" if args.student == "served" else "trained"
     return given
 
 

@@ -47,6 +47,10 @@ def base_folder(student: str) -> Path:
     """
     need_torch()
     if student in weights.WEIGHTS:
+        if not weights.installed(student):
+            raise ConfigError(
+                f"the weights of student {student!r} are not on this machine; run `upcycle models fetch {student}`"
+            )
         return _smollm2() if student == "smollm2" else weights.path(student)
     folder = Path(student).expanduser()
     if (folder / "config.json").is_file():

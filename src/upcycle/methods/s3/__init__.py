@@ -30,8 +30,9 @@ from upcycle.methods.s3.writing import Writer
 from upcycle.records import Dropped, Example
 from upcycle.run import Run
 from upcycle.task import Task
+from upcycle.training.fit import student_of
 
-__all__ = ["METHOD", "GoldParts", "gold_parts", "s3"]
+__all__ = ["METHOD", "GoldParts", "gold_parts", "s3", "student_name"]
 
 
 def gold_parts(task: Task, settings: S3, *, seed: int = 0) -> GoldParts:
@@ -41,6 +42,26 @@ def gold_parts(task: Task, settings: S3, *, seed: int = 0) -> GoldParts:
         ConfigError: gold that s3 cannot work with, in one sentence.
     """
     return _prepared(task, settings, seed)[2]
+
+
+def student_name(task: Task, settings: S3, training: Training) -> str | None:
+    """What `s3` will train as its small model; None where it trains none. So it can be looked for before any call.
+
+    Raises:
+        ConfigError: gold that s3 cannot work with, in one sentence.
+    """
+    if settings.student == "served":
+        return None
+    settings, training = with_preset(settings, training)
+    _, shape, _ = _prepared(task, settings, 0)
+    return student_of(training, _taught(shape, training))
+
+
+def _taught(shape: Shape, training: Training) -> str:
+    """What the student learns to say."""
+    if training.kind != "auto":
+        return training.kind
+    return {"single": "label", "pair": "label", "span": "span", "text": "text"}[shape.kind]
 
 
 def s3(
@@ -82,9 +103,7 @@ def s3(
         )
     settings, training = with_preset(settings, training or Training())
     task, shape, gold = _prepared(task, settings, seed)
-    if training.kind == "auto":
-        kind = {"single": "label", "pair": "label", "span": "span", "text": "text"}[shape.kind]
-        training = training.model_copy(update={"kind": kind})
+    training = training.model_copy(update={"kind": _taught(shape, training)})
     if not settings.reset:
         training = training.model_copy(update={"merged": True})  # an adapter cannot be trained on from
     metric = task.metric or _metric(shape, gold)

@@ -69,6 +69,20 @@ def as_examples(rows: Sequence[MineRow]) -> list[Example]:
     return [Example(row.id, row.input, row.output, Origin("gold"), None, row.choices) for row in rows]
 
 
+def with_gold(
+    first: Sequence[Example], whole: Sequence[Example], gold: GoldParts, seed: int
+) -> list[tuple[str, list[Example]]]:
+    """Sets that hold mined gold, which was labelled already: they are trained on for comparison and cost no call."""
+    mine = as_examples(gold.mine)
+    if len({row.output for row in mine}) < 2:
+        return []
+    sets = [("the mined gold alone", mine), ("the whole set and the mined gold", [*whole, *mine])]
+    if added := len(whole) - len(first):
+        more = as_examples(list(balanced_sample(gold.mine, added, seed)))
+        sets.insert(0, (f"the first set and {len(more)} rows of gold instead", [*first, *more]))
+    return sets
+
+
 class Point(NamedTuple):
     """One size of the learning curve: gold alone, and gold with the set, on the test rows (0 to 1)."""
 

@@ -274,12 +274,8 @@ class Loop:
                                        self.student.open_test(drawn)))  # fmt: skip
         for name in self.settings.controls:
             table += await self._control(name, whole)
-        mine = controls.as_examples(self.gold.mine)
-        if self.student.shown is None and len({row.output for row in mine}) > 1:
-            for name, rows in (
-                ("the mined gold alone", mine),
-                ("the whole set and the mined gold", [*self.kept, *mine]),
-            ):
+        if self.student.shown is None:
+            for name, rows in controls.with_gold(self._first, self.kept, self.gold, self._seed):
                 exam = await self.student.exam(rows, keep=False)
                 table.append(controls.line(name, len(rows), self.student.open_test(exam), whole))
         self.history.table = table

@@ -31,6 +31,7 @@ from upcycle.methods.s3.shown import ShownModel
 from upcycle.methods.s3.worker import Learn, learn
 from upcycle.records import Example
 from upcycle.run import Run
+from upcycle.training.fit import student_of
 
 _EXAMS = "s3-exam"
 _TESTS = "s3-test"
@@ -123,8 +124,6 @@ class Student:
         """What is trained, or the model that is shown rows."""
         if self.shown is not None:
             return self.shown.model.name
-        from upcycle.training.fit import student_of
-
         return student_of(self.training, self.training.kind)
 
     @property
