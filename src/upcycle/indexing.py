@@ -200,13 +200,17 @@ def _crawled(known: Known, hub: Hub, done: Crawled, folder: Path, encoder: str, 
     """The report of a crawl, after the index was written if anything in it is other than before."""
     if not len(known):
         raise SourceError(f"{done.stopped or f'{hub.address} lists no datasets'}; nothing is known yet")
+    from upcycle.sources.hub.crawl import CHANGED, UNFINISHED
+
     report = None
-    if known.meta("changed") is None and not done.changed:
+    if known.meta(CHANGED) is None and not done.changed:
         with suppress(SourceError):
             report = show_index(folder)
     if report is None:
         report = write(known, folder, encoder, (), told)
-        known.set_meta("changed", None)
+        known.set_meta(CHANGED, None)
+    if not done.stopped:
+        known.set_meta(UNFINISHED, None)
     return replace(
         report,
         notes=tuple(done.notes),

@@ -24,7 +24,10 @@ PAGE = 1_000
 _AT_ONCE = 8
 _CARD_BYTES = 256 << 10
 _STATE = "walk"
-_CHANGED = "changed"
+CHANGED = "changed"
+"""Set in what is known from the first thing learnt until an index is written of it."""
+UNFINISHED = "unfinished"
+"""What is being listed, from its beginning until everything was asked and an index written of it."""
 
 Told = Callable[[str, int, int], None]
 """Called with what is asked for ("listed", "cards", "rows"), how many are done, and of how many (0: not known)."""
@@ -79,7 +82,11 @@ def build(
     """
     done = Crawled()
     try:
-        _walked(known, hub, _begun(known, hub, "most" if most else "all", most or 0), done, told)
+        what = f"most {most}" if most else "all"
+        if known.meta(UNFINISHED) != f"listed {what}":
+            known.set_meta(UNFINISHED, what)
+            _walked(known, hub, _begun(known, hub, "most" if most else "all", most or 0), done, told)
+            known.set_meta(UNFINISHED, f"listed {what}")
         _read_cards(known, hub, cards, done, told)
         _read_rows(known, hub, rows, done, told)
     except HubError as error:
@@ -163,7 +170,7 @@ def _walked(known: Known, hub: Hub, walk: _Walk, done: Crawled, told: Told | Non
         if walk.kind in ("all", "ids"):
             done.vanished += (gone := known.forget_unseen(walk.number))
             if gone:
-                known.set_meta(_CHANGED, "yes")
+                known.set_meta(CHANGED, "yes")
         _save(known, None)
 
 
@@ -202,7 +209,7 @@ def _learn(known: Known, walk: _Walk, entries: Sequence[dict[str, Any]]) -> int:
         put.append(Entry(listing, owes_card=has_card(facts), owes_rows=not listing.skip))
     known.put(put)
     if put and (changed or walk.kind != "changed"):
-        known.set_meta(_CHANGED, "yes")
+        known.set_meta(CHANGED, "yes")
     return changed
 
 
@@ -231,7 +238,7 @@ def _read_cards(known: Known, hub: Hub, most: int, done: Crawled, told: Told | N
                 done.cards += 1
             if listing is not None:
                 known.put([Entry(listing, False, entry.owes_rows)])
-            known.set_meta(_CHANGED, "yes")
+            known.set_meta(CHANGED, "yes")
         if told:
             told("cards", count, len(owing))
 
@@ -273,7 +280,7 @@ def _read_rows(known: Known, hub: Hub, most: int, done: Crawled, told: Told | No
             done.rows += 1
         with known.together():
             known.put([Entry(listing, entry.owes_card, False)])
-            known.set_meta(_CHANGED, "yes")
+            known.set_meta(CHANGED, "yes")
         if told:
             told("rows", count, len(owing))
     if unknown:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from upcycle.testing.hub.server import FakeHub
 
-_MOST = 1000
 _SORTS = {"downloads": "downloads", "likes": "likes", "lastModified": "modified", "createdAt": "name"}
 
 
@@ -55,7 +54,7 @@ class Reading:
             if sort not in _SORTS:
                 raise RefusedError(400, f"cannot sort by {sort}")
             seen.sort(key=lambda repo: getattr(repo, _SORTS[sort]), reverse=asked.get("direction", "-1") == "-1")
-        limit = min(int(asked.get("limit", 100)), _MOST)
+        limit = min(int(asked.get("limit", 100)), hub.page)
         start = _start_of(asked.get("cursor"))
         page = seen[start : start + limit]
         if expand := asked.getall("expand", []):

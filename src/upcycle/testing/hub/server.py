@@ -38,6 +38,7 @@ class FakeHub(InThread):
             its next requests meet; after those it works. A single one is for every request.
         holding: operation to how many of its requests are answered; those after it wait until the hub stops.
         retry_after: seconds that a 429 asks to wait.
+        page: most datasets on a page of the list.
         part_bytes: files above this are uploaded in parts.
         redirecting: large files are read from another address, as on the real one.
     """
@@ -51,12 +52,13 @@ class FakeHub(InThread):
         refusing: Mapping[str, Fault | Sequence[Fault]] | None = None,
         holding: Mapping[str, int] | None = None,
         retry_after: float = 0,
+        page: int = 1000,
         part_bytes: int | None = None,
         redirecting: bool = True,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        self.token, self.user, self.redirecting = token, user, redirecting
+        self.token, self.user, self.redirecting, self.page = token, user, redirecting, page
         self.repos: dict[str, HubRepo] = {}
         self.large: dict[str, tuple[bytes, dict[str, str]]] = {}
         """Contents and headers of large files that were asked for."""
@@ -135,7 +137,7 @@ class FakeHub(InThread):
         except RefusedError as refusal:
             body = {"error": str(refusal), **refusal.more}
             headers = {"X-Error-Message": str(refusal), **({"X-Error-Code": refusal.code} if refusal.code else {})}
-            if refusal.status == 429:
+            if refusal.status in (429, 503):
                 headers["Retry-After"] = f"{self._retry_after:g}"
             return self.send(body, status=refusal.status, headers=headers)
         return await _halved(request, answered) if fault == "half" else answered
