@@ -15,7 +15,7 @@ from upcycle.errors import ConfigError, ProviderError, RowError, RowKind, Source
 from upcycle.llm.model import Completion, Model, Request
 from upcycle.llm.roles import Roles
 from upcycle.methods.source2synth import FACTS_FILE, source2synth
-from upcycle.methods.source2synth.application import Unit, Writer
+from upcycle.methods.source2synth.application import Grounded, Unit, Writer
 from upcycle.methods.source2synth.matching import soft_match
 from upcycle.methods.source2synth.slices import side
 from upcycle.records import Dropped, Example
@@ -184,6 +184,23 @@ async def test_without_an_intermediate_model_nothing_is_trained_or_filtered(tmp_
     assert len(kept(results)) == 60
     assert school.taught == []
     assert not (tmp_path / "run" / FACTS_FILE).exists()
+
+
+class Neighbours(Keepers):
+    """Keepers that note whether any other unit may be used beside theirs."""
+
+    async def construct(self, unit: Unit, writer: Writer) -> list[Grounded | Dropped]:
+        self.met = getattr(self, "met", set()) | {writer.allowed(f"unit {number}") for number in range(50)}
+        return await super().construct(unit, writer)
+
+
+@pytest.mark.parametrize(("intermediate", "met"), [("trained", {True, False}), ("none", {True})])
+async def test_only_where_a_model_is_trained_on_one_half_are_documents_of_the_other_kept_out(
+    tmp_path: Path, intermediate: str, met: set[bool]
+):
+    application = Neighbours(60)
+    await made(tmp_path / "run", 10, application=application, intermediate=intermediate)
+    assert application.met == met
 
 
 async def test_too_few_examples_to_train_on_end_the_method_in_a_sentence(tmp_path: Path):

@@ -99,7 +99,8 @@ def source2synth(
     if settings.intermediate == "served" and models.judge is None:
         raise ConfigError("methods.source2synth.intermediate is served, and no model is there to serve it; name one"
                           " with --model, or take intermediate: trained")  # fmt: skip
-    making = Making(application, task, models.executor, seed, settings.per_unit, at_once)
+    split = settings.intermediate != "none"
+    making = Making(application, task, models.executor, seed, settings.per_unit, at_once, split)
     return _source2synth(_Work(task, settings, making, models, run, check, screen, train, needed))
 
 

@@ -38,7 +38,12 @@ def side(unit: str, seed: int) -> int:
 
 
 class Making(NamedTuple):
-    """Who constructs, for what, and how much of one unit."""
+    """Who constructs, for what, and how much of one unit.
+
+    Attributes:
+        split: whether units of one side may not be used for examples of the other; where nobody is trained on one half,
+            they may.
+    """
 
     application: Application
     task: Task
@@ -46,6 +51,7 @@ class Making(NamedTuple):
     seed: int
     per_unit: int
     at_once: int
+    split: bool = True
 
     def writer(self, unit: Unit) -> Writer:
         here = side(unit.id, self.seed)
@@ -55,7 +61,7 @@ class Making(NamedTuple):
             model=self.model,
             seed=self.seed,
             wanted=self.per_unit,
-            allowed=lambda other: side(other, self.seed) == here,
+            allowed=lambda other: not self.split or side(other, self.seed) == here,
         )
 
 
