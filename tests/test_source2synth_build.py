@@ -161,6 +161,8 @@ def test_other_settings_of_the_filter_are_another_run(tmp_path: Path):
         (["--method", "source2synth", "--source", "nowhere"], "there is no file or folder 'nowhere'"),
         (["--method", "source2synth", "--application", "table", "--source", "."], "knows no application 'table'"),
         (["--application", "tables"], "--application is a setting of source2synth"),
+        (["--intermediate", "none"], "--intermediate is a setting of source2synth"),
+        (["--method", "source2synth", "--source", ".", "--intermediate", "nobody"], "invalid choice: 'nobody'"),
     ],
 )
 def test_what_cannot_work_is_said_in_a_sentence(tmp_path: Path, flags: list[str], said: str):

@@ -58,6 +58,11 @@ def build_arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--application", metavar="NAME", help="what source2synth grounds: tables, documents, or a recipe's file"
     )
+    verb.add_argument(
+        "--intermediate", choices=("trained", "served", "none"),
+        help="source2synth: who answers the second half: a model trained on the first (default), the served one, or"
+        " nobody",
+    )  # fmt: skip
     s3_arguments(verb)
     verb.add_argument("--plan", metavar="FILE", help="use this plan as it is instead of searching and planning")
     verb.add_argument("--max-sources", type=int, metavar="N", help="most sources used")
@@ -151,8 +156,9 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
     datatune = {key: value for key, value in datatune.items() if value is not None}
     if args.mix is not None and args.method is None:
         raise ConfigError("--mix needs the methods it is of; give --method datatune,generate too")
-    if args.application is not None and "source2synth" not in (args.method or "").split(","):
-        raise ConfigError("--application is a setting of source2synth; give --method source2synth too")
+    grounding = {key: value for key in ("application", "intermediate") if (value := getattr(args, key)) is not None}
+    if grounding and "source2synth" not in (args.method or "").split(","):
+        raise ConfigError(f"--{min(grounding)} is a setting of source2synth; give --method source2synth too")
     extrapolating = _s3(args)
     if extrapolating and "s3" not in (args.method or "").split(","):
         raise ConfigError(f"--{min(extrapolating)} is a setting of s3; give --method s3 too")
@@ -167,8 +173,8 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
                                for name, share in zip(names, shares, strict=True)}  # fmt: skip
     if "datatune" in methods:
         methods["datatune"] |= datatune
-    if args.application is not None:
-        methods["source2synth"]["application"] = args.application
+    if "source2synth" in methods:
+        methods["source2synth"] |= grounding
     if "s3" in methods:
         methods["s3"] |= extrapolating
     return {**dict.fromkeys(METHODS), **methods}
