@@ -213,6 +213,27 @@ def test_every_estimate_has_an_interval_that_holds_it():
     assert scores.as_json()["multiple_choice_grade_ci"] == list(scores.main[1:3])
 
 
+def test_a_model_that_always_says_the_same_is_told_of_and_one_that_rightly_does_is_not():
+    gold = gold_items([{"input": text, "output": label} for text, label in REVIEWS])
+    habit = evaluate(Sayer(say=lambda text: "Positive"), gold, "accuracy")
+    assert "'positive' is the answer to 100% of the items, and right for 50%" in habit.warnings
+    assert habit.as_json()["chosen"] == {"positive": len(gold)}
+    mixed = evaluate(Sayer(say=dict(REVIEWS).__getitem__), gold, "accuracy")
+    assert set(mixed.chosen.values()) == {len(gold) // 2}
+    assert not any("is the answer to" in one for one in mixed.warnings)
+    assert not any(
+        "is the answer to" in one for one in evaluate(Sayer(say=lambda text: "positive"), gold[:24]).warnings
+    )
+
+
+def test_a_model_that_always_takes_the_option_of_one_place_is_told_of():
+    gold = [GoldItem(str(n), f"Which {n}?", ("right",), ("right", "wrong")[:: 1 - 2 * (n % 2)]) for n in range(40)]
+    last = {item.input: (item.choices or ())[-1] for item in gold}
+    found = evaluate(Sayer(like=lambda text, choice: float(last[text.strip()] == choice)), gold)
+    assert found.chosen == {"option 2": 40}
+    assert "'option 2' is the answer to 100% of the items, and right for 50%" in found.warnings
+
+
 def test_an_unknown_metric_and_no_items_are_said():
     with pytest.raises(ConfigError, match="'bleu' is not a metric; one of accuracy, "):
         evaluate(Sayer(), chosen(3), "bleu")

@@ -8,7 +8,7 @@ because it rewards whoever says more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from upcycle.evaluation import metrics
 from upcycle.evaluation.asked import Asked, counted
@@ -19,6 +19,10 @@ from upcycle.evaluation.scores import Estimate, Prediction, Scores
 MAIN = {"squad": "exact_match"}
 """The estimate that stands for a metric, where it has another name."""
 
+_ALWAYS, _NOT_ALWAYS = (
+    0.9,
+    0.7,
+)  # shares of the items from which one answer is a habit, and to which it is not the truth
 _NO_ESTIMATE = ("words", "tied", "unmatched", "not_a_number")
 
 
@@ -64,7 +68,9 @@ def scores_of(
     if "words" in others:
         beside["words"] = sum(one.measures["words"] for one in predictions) / len(predictions)
         beside["gold_words"] = sum(len(item.output.split()) for item in gold) / len(gold)
-    return Scores(name, estimates, predictions, beside, [*warnings, *_told(predictions, metric)])
+    chosen = _chosen(gold, predictions, metric)
+    doubts = [*warnings, *_told(predictions, metric), *_always(chosen, gold, metric)]
+    return Scores(name, estimates, predictions, beside, doubts, chosen)
 
 
 def _mean(values: Sequence[float], seed: int) -> Estimate:
@@ -110,6 +116,36 @@ def _macro_f1(gold: Sequence[GoldItem], predictions: Sequence[Prediction], seed:
         # Nothing varies where all are right or all are wrong, which makes nothing certain.
         low, high = wilson(sum(one == wanted for one, wanted in zip(said, right, strict=True)), len(gold))
     return Estimate(metrics.macro_f1(said, right), low, high, len(gold))
+
+
+def _chosen(gold: Sequence[GoldItem], predictions: Sequence[Prediction], metric: str) -> dict[str, int]:
+    """How often each label was said, or the option of each place was chosen; the commonest first."""
+    if metric == "accuracy":
+        found = Counter(metrics.plain(one.said) for one in predictions)
+    elif metric == "multiple_choice_grade":
+        found = Counter(
+            f"option {item.choices.index(one.said) + 1}"
+            for item, one in zip(gold, predictions, strict=True)
+            if item.choices and one.said in item.choices
+        )
+    else:
+        return {}
+    return dict(found.most_common())
+
+
+def _always(chosen: Mapping[str, int], gold: Sequence[GoldItem], metric: str) -> list[str]:
+    """A model that gives nearly every item one answer, or the option of one place, where that is not the truth."""
+    if not chosen:
+        return []
+    said, times = next(iter(chosen.items()))
+    if metric == "accuracy":
+        true = sum(said in map(metrics.plain, item.answers) for item in gold)
+    else:
+        place = int(said.removeprefix("option ")) - 1
+        true = sum(item.worths()[place] > 0 for item in gold if place < len(item.worths()))
+    if times < _ALWAYS * len(gold) or true > _NOT_ALWAYS * len(gold):
+        return []
+    return [f"{said!r} is the answer to {times / len(gold):.0%} of the items, and right for {true / len(gold):.0%}"]
 
 
 def _told(predictions: Sequence[Prediction], metric: str) -> list[str]:

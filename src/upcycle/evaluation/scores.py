@@ -60,6 +60,7 @@ class Scores:
         beside: what to hold them against: `chance` and `majority` of the same items, `words` of what was said.
         items: one prediction an item, in the order of the gold.
         warnings: what whoever reads the numbers must know, a sentence each.
+        chosen: how often each label was said, or the option of each place was chosen; empty where answers are free.
     """
 
     metric: str
@@ -67,6 +68,7 @@ class Scores:
     items: Sequence[Prediction]
     beside: Mapping[str, float] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    chosen: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def main(self) -> Estimate:
@@ -78,7 +80,7 @@ class Scores:
         found: dict[str, Any] = {"metric": self.metric, "items": self.main.items}
         for name, one in self.estimates.items():
             found |= {name: one.value, f"{name}_ci": [one.low, one.high]}
-        return found | {"beside": dict(self.beside), "warnings": list(self.warnings)}
+        return found | {"beside": dict(self.beside), "chosen": dict(self.chosen), "warnings": list(self.warnings)}
 
 
 class Compared(NamedTuple):
