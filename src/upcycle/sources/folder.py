@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from upcycle.errors import SourceError
@@ -19,22 +20,28 @@ from upcycle.records import Record
 from upcycle.sources.card import Card, Column, Config, Split
 from upcycle.sources.flatten import Row, flatten, learn_shape
 from upcycle.sources.layout import Layout
-from upcycle.sources.readers import class_names, count, rows
+from upcycle.sources.readers import class_names, count, group_rows, group_sizes, kind_of, rows
 from upcycle.sources.source import Skip
 from upcycle.sources.tabular import Damaged
 
 _SAMPLE = 64
 _WHOLE_DIGEST = 64 << 20
 _CHUNK = 1 << 20
+_DRAWN_FILES = 8
 Labels = Mapping[str, tuple[str, ...]]
 
 
 class FolderSource:
-    """A dataset of one or more files, read as they lie."""
+    """A dataset of one or more files, read as they lie.
 
-    def __init__(self, layout: Layout, *, id: str | None = None) -> None:  # noqa: A002 (the card's own word)
+    Args:
+        revision: what the data are known to be; a digest of the files where not given.
+    """
+
+    def __init__(self, layout: Layout, *, id: str | None = None, revision: str | None = None) -> None:  # noqa: A002
         self.id = id or layout.id
         self._layout = layout
+        self._revision = revision
 
     def __repr__(self) -> str:
         return f"FolderSource({self.id!r}, {str(self._layout.root)!r})"
@@ -57,6 +64,42 @@ class FolderSource:
         chosen = [(c, s) for c in configs for s in files[c] if split in (None, s)]
         return itertools.chain.from_iterable(self._split(c, s, skip or _ignore) for c, s in chosen)
 
+    def drawn(self, config: str, split: str, seed: int, skip: Skip) -> Iterator[Record]:
+        """Records of a split in an order in which neighbours come from different places, for who needs few of many.
+
+        Row groups of Parquet files are taken in a seeded order, eight files at a time; other kinds can only be read
+        from their beginning.
+        """
+        files = self._layout.files[config][split]
+        if any(kind_of(path) != "parquet" for path in files):
+            yield from self._split(config, split, skip)
+            return
+        number = 0
+        for start in range(0, len(files), _DRAWN_FILES):
+            groups: list[tuple[Path, int, int]] = []
+            for path in files[start : start + _DRAWN_FILES]:
+                try:
+                    sizes = group_sizes(path)
+                except SourceError as error:
+                    skip(str(path), f"{error}; none of its rows of {config}/{split} were read")
+                    return  # the numbers of all rows after these are not known
+                for group, size in enumerate(sizes):
+                    groups.append((path, group, number))
+                    number += size
+            Random(f"{seed}/{config}/{split}/{start}").shuffle(groups)
+            for path, group, first in groups:
+                try:
+                    for place, row in enumerate(group_rows(path, group), first):
+                        yield self._record(config, split, place, row)  # type: ignore[arg-type]
+                except SourceError as error:
+                    skip(str(path), f"{error}; row group {group} of {config}/{split} was not read to its end")
+
+    def _record(self, config: str, split: str, number: int, row: Row) -> Record:
+        fields = flatten(row, self._shapes[config])
+        if labels := self._labels[config]:
+            fields = _decoded(fields, labels)
+        return Record(self.id, config, split, str(number), fields, self.revision)
+
     def _split(self, config: str, split: str, skip: Skip) -> Iterator[Record]:
         shape, labels, revision, source = self._shapes[config], self._labels[config], self.revision, self.id
         number = -1
@@ -77,6 +120,8 @@ class FolderSource:
     @cached_property
     def revision(self) -> str:
         """Digest of names, sizes and contents; of a file over 64 MB its time, head and tail stand for the content."""
+        if self._revision is not None:
+            return self._revision
         digest = hashlib.sha256()
         paths = {path for splits in self._layout.files.values() for files in splits.values() for path in files}
         if self._layout.readme:
@@ -101,7 +146,7 @@ class FolderSource:
             categories=front.categories,
             tags=front.tags,
             configs=configs,
-            columns=self._columns,
+            columns=self.columns,
             rows=None if None in numbers else sum(number or 0 for number in numbers),
             bytes=sum(path.stat().st_size for path in paths),
             revision=self.revision,
@@ -140,7 +185,8 @@ class FolderSource:
         return found
 
     @cached_property
-    def _columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[Column, ...]:
+        """Its columns, by the first rows of each configuration."""
         described = self._layout.front.columns
         columns: dict[str, Column] = {}
         for config, sample in self._samples.items():

@@ -83,6 +83,21 @@ def discover(path: Path) -> tuple[list[Layout], list[LeftOut]]:
     return whole, left_out
 
 
+def one_dataset(folder: Path, name: str) -> tuple[Layout, list[LeftOut]]:
+    """All of a folder as one dataset, by its card or by the names of its files, none of which is opened.
+
+    A folder that holds no file of rows gives a layout without files.
+    """
+    left_out: list[LeftOut] = []
+    readme = folder / "README.md"
+    front = _front(readme if readme.is_file() else None, left_out)
+    files = dict(_named(folder, front, left_out)) if front.data_files else {}
+    if not files:
+        files = _grouped(folder, _walk(folder, left_out, 0))
+        files = {"default": files[next(iter(files))]} if len(files) == 1 else files
+    return Layout(name, folder, files, front), left_out
+
+
 def place(stem: PurePosixPath) -> tuple[str, str]:
     """Group and split a file belongs to by its path without extension: `data/train-00000-of-00002` is ("", "train")."""
     split = "train"

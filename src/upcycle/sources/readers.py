@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -20,9 +21,12 @@ import orjson
 
 from upcycle.errors import SourceError
 from upcycle.sources.card import label_names
+from upcycle.sources.remote import BLOCK, RemoteFile
 from upcycle.sources.tabular import Damaged, Dialect, cells, find_dialect, tabular_rows
 
 Rows = Iterator[dict[str, Any] | Damaged]
+File = Path | RemoteFile
+"""What is read: a file here, or one elsewhere."""
 
 _KINDS = {
     ".jsonl": "jsonl",
@@ -48,7 +52,7 @@ _BOM = b"\xef\xbb\xbf"
 _BETWEEN = re.compile(r"[\s,]*")
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(path: File) -> str | None:
     """Kind of the file by its name, None where no reader takes it."""
     suffix = path.suffix.lower()
     if suffix == ".gz":
@@ -57,13 +61,13 @@ def kind_of(path: Path) -> str | None:
     return _KINDS.get(suffix)
 
 
-def stem_of(path: Path) -> str:
+def stem_of(path: File) -> str:
     """Name of the file without its kind and without `.gz`."""
     name = path.name[:-3] if path.suffix.lower() == ".gz" else path.name
     return Path(name).stem
 
 
-def rows(path: Path) -> Rows:
+def rows(path: File) -> Rows:
     """Rows of the file as its kind gives them, nested fields as they are.
 
     Raises:
@@ -84,7 +88,7 @@ def rows(path: Path) -> Rows:
                     yield from tabular_rows(stream, _dialect(path, kind))
 
 
-def grid(path: Path) -> Iterator[list[str]]:
+def grid(path: File) -> Iterator[list[str]]:
     """Cells of a CSV or TSV file as they stand, its first line included: for who reads headers himself.
 
     Raises:
@@ -94,7 +98,7 @@ def grid(path: Path) -> Iterator[list[str]]:
         yield from cells(stream, _dialect(path, _checked_kind(path)))
 
 
-def probe(path: Path) -> str | None:
+def probe(path: File) -> str | None:
     """Why the file cannot be read, or None: it gives at least one row."""
     why = "it holds no rows"
     try:
@@ -109,7 +113,7 @@ def probe(path: Path) -> str | None:
     return why
 
 
-def count(path: Path) -> int | None:
+def count(path: File) -> int | None:
     """Number of rows where finding it is cheap (Parquet metadata, text under 50 MB), else None.
 
     Raises:
@@ -120,9 +124,9 @@ def count(path: Path) -> int | None:
         if kind == "parquet":
             import pyarrow.parquet as pq
 
-            return pq.read_metadata(path).num_rows
+            return pq.read_metadata(_for_arrow(path)).num_rows
         limit = _COUNTABLE // 10 if path.suffix.lower() == ".gz" or kind == "json" else _COUNTABLE
-        if path.stat().st_size > limit:
+        if _size(path) > limit:
             return None
         if kind == "jsonl" and not _starts_an_array(path):
             with _open_bytes(path) as stream:
@@ -133,7 +137,7 @@ def count(path: Path) -> int | None:
         return sum(1 for _ in rows(path))
 
 
-def class_names(path: Path) -> dict[str, tuple[str, ...]]:
+def class_names(path: File) -> dict[str, tuple[str, ...]]:
     """Class names by flat column name, from the features that `datasets` writes into Parquet and Arrow files."""
     kind = kind_of(path)
     try:
@@ -141,7 +145,7 @@ def class_names(path: Path) -> dict[str, tuple[str, ...]]:
             if kind == "parquet":
                 import pyarrow.parquet as pq
 
-                metadata = pq.read_schema(path).metadata
+                metadata = pq.read_schema(_for_arrow(path)).metadata
             elif kind == "arrow":
                 metadata = next(_arrow_readers(path)).schema.metadata
             else:
@@ -170,11 +174,11 @@ def _classes_in(feature: Any, name: str, found: dict[str, tuple[str, ...]]) -> N
             _classes_in(inner, f"{name}.{key}", found)
 
 
-def _checked_kind(path: Path) -> str:
+def _checked_kind(path: File) -> str:
     kind = kind_of(path)
     if kind is None:
         raise SourceError(f"it is not a kind of file that can be read ({READABLE})")
-    if path.stat().st_size == 0:
+    if _size(path) == 0:
         raise SourceError("it is empty")
     if kind in _TEXT_KINDS:
         with _open_bytes(path) as stream:
@@ -200,7 +204,7 @@ def _is_utf8(head: bytes) -> bool:
 
 
 @contextmanager
-def _said(path: Path) -> Iterator[None]:
+def _said(path: File) -> Iterator[None]:
     """Every way in which a library says that a file is broken, as one `SourceError`."""
     try:
         yield
@@ -217,22 +221,31 @@ def _said(path: Path) -> Iterator[None]:
         raise SourceError(f"it is not a readable {path.suffix.lstrip('.')} file ({text[:200]})") from error
 
 
-def _open_bytes(path: Path) -> IO[bytes]:
+def _size(path: File) -> int:
+    return path.size if isinstance(path, RemoteFile) else path.stat().st_size
+
+
+def _for_arrow(path: File) -> Any:
+    return path.open() if isinstance(path, RemoteFile) else path
+
+
+def _open_bytes(path: File) -> IO[bytes]:
+    if isinstance(path, RemoteFile):
+        return gzip.open(path.open(), "rb") if path.suffix.lower() == ".gz" else path.open()  # type: ignore[return-value]
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def _open_text(path: Path) -> TextIO:
+def _open_text(path: File) -> TextIO:
     # Undecodable bytes survive as surrogates, so that one bad row costs one row and not the file.
-    opener: Any = gzip.open if path.suffix.lower() == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _dialect(path: Path, kind: str) -> Dialect:
+def _dialect(path: File, kind: str) -> Dialect:
     with _open_text(path) as stream:
         return find_dialect(stream.read(1 << 18), "\t" if kind == "tsv" else ",")
 
 
-def _jsonl_rows(path: Path) -> Rows:
+def _jsonl_rows(path: File) -> Rows:
     if _starts_an_array(path):
         yield from _json_array_rows(path)
         return
@@ -272,12 +285,12 @@ def _not_an_object(row: Any) -> Damaged:
     return Damaged(f"it is a JSON {type(row).__name__}, not an object of fields")
 
 
-def _starts_an_array(path: Path) -> bool:
+def _starts_an_array(path: File) -> bool:
     with _open_bytes(path) as stream:
         return stream.read(_HEAD).removeprefix(_BOM).lstrip().startswith(b"[")
 
 
-def _json_rows(path: Path) -> Rows:
+def _json_rows(path: File) -> Rows:
     if _starts_an_array(path):
         yield from _json_array_rows(path)
         return
@@ -287,7 +300,7 @@ def _json_rows(path: Path) -> Rows:
     if more and isinstance(_loads_leniently(first), dict):
         yield from _jsonl_rows(path)
         return
-    if path.stat().st_size > _WHOLE_JSON:
+    if _size(path) > _WHOLE_JSON:
         raise SourceError(f"it is one JSON object of over {_WHOLE_JSON >> 20} MB; write its rows one a line (JSONL)")
     with _open_bytes(path) as stream:
         whole = _loads_leniently(stream.read().removeprefix(_BOM))
@@ -314,7 +327,7 @@ def _rows_of_object(whole: Any) -> Rows:
         yield whole
 
 
-def _json_array_rows(path: Path) -> Rows:
+def _json_array_rows(path: File) -> Rows:
     """Elements of a top-level array, decoded one by one out of a buffer that is refilled as they are taken."""
     decoder = json.JSONDecoder(parse_constant=lambda _: None)
     with _open_text(path) as stream:
@@ -346,29 +359,63 @@ def _clean(row: Any) -> dict[str, Any] | Damaged:
     return row
 
 
-def _parquet_rows(path: Path) -> Rows:
+def group_sizes(path: File) -> list[int]:
+    """Rows of each row group of a Parquet file.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with _said(path):
+        facts = pq.read_metadata(_for_arrow(path))
+        return [facts.row_group(group).num_rows for group in range(facts.num_row_groups)]
+
+
+def group_rows(path: File, group: int) -> Rows:
+    """Rows of one row group of a Parquet file.
+
+    Raises:
+        SourceError: the file cannot be read (from here on).
+    """
+    with _said(path), _parquet(path) as file:
+        yield from _group(file, group)
+
+
+def _parquet_rows(path: File) -> Rows:
+    with _parquet(path) as file:
         for group in range(file.num_row_groups):
-            facts = file.metadata.row_group(group)
-            # Batches by bytes, not by rows: a thousand rows of 1 MB each must not be in memory at once.
-            size = max(1, min(1024, _BATCH_BYTES * max(1, facts.num_rows) // max(1, facts.total_byte_size)))
-            for batch in file.iter_batches(batch_size=size, row_groups=[group]):
-                yield from batch.to_pylist(maps_as_pydicts="lossy")
+            yield from _group(file, group)
 
 
-def _arrow_rows(path: Path) -> Rows:
+def _parquet(path: File) -> Any:
+    import pyarrow.parquet as pq
+
+    if isinstance(path, RemoteFile):
+        # Without a buffer Arrow would read whole columns of a row group before its first row.
+        return pq.ParquetFile(path.open(), buffer_size=BLOCK, pre_buffer=False)
+    return pq.ParquetFile(path)
+
+
+def _group(file: Any, group: int) -> Iterator[dict[str, Any]]:
+    facts = file.metadata.row_group(group)
+    # Batches by bytes, not by rows: a thousand rows of 1 MB each must not be in memory at once.
+    size = max(1, min(1024, _BATCH_BYTES * max(1, facts.num_rows) // max(1, facts.total_byte_size)))
+    for batch in file.iter_batches(batch_size=size, row_groups=[group]):
+        yield from batch.to_pylist(maps_as_pydicts="lossy")
+
+
+def _arrow_rows(path: File) -> Rows:
     for batch in _arrow_readers(path):
         for start in range(0, batch.num_rows, 256):
             yield from batch.slice(start, 256).to_pylist(maps_as_pydicts="lossy")
 
 
-def _arrow_readers(path: Path) -> Iterator[Any]:
+def _arrow_readers(path: File) -> Iterator[Any]:
     """Record batches of an IPC file (Feather) or an IPC stream (what `datasets` keeps)."""
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as mapped:
+    with path.open() if isinstance(path, RemoteFile) else pa.memory_map(str(path)) as mapped:
         try:
             file = pa.ipc.open_file(mapped)
         except pa.ArrowInvalid:

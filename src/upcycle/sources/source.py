@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from upcycle.errors import SourceError
 from upcycle.records import Record
 from upcycle.sources.card import Card
+
+if TYPE_CHECKING:
+    from upcycle.sources.layout import LeftOut
 
 Skip = Callable[[str, str], None]
 """Called with what could not be read (a record's ref or a file's name) and why."""
@@ -20,6 +23,8 @@ Skip = Callable[[str, str], None]
 STDLIB = "stdlib"
 PACKAGE = "python:"
 """Before the name of an installed package whose functions are wanted."""
+HUB = "hub"
+"""All datasets of the index of a Hub; before a colon and a name, that one."""
 
 
 @runtime_checkable
@@ -36,11 +41,25 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class Drawn(Protocol):
+    """A source whose records are dear to read one after another, and cheap in an order of its own."""
+
+    def drawn(self, seed: int, skip: Skip | None = None) -> Iterator[Record]:
+        """All records in a seeded order, neighbours from different places."""
+        ...
+
+
+def is_of_hub(name: str) -> bool:
+    """Whether a name means a dataset of a Hub, or all of them."""
+    return name == HUB or name.startswith(f"{HUB}:")
+
+
 def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, str]]]:
     """Sources behind the names, with distinct ids, and what was left out: (file or folder, why).
 
     Args:
-        names: paths of folders or files, "stdlib", or "python:NAME" for an installed package.
+        names: paths of folders or files, "stdlib", "python:NAME" for an installed package, or "hub:OWNER/NAME".
 
     Raises:
         SourceError: a name that does not exist, or no readable source at all.
@@ -61,10 +80,14 @@ def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, st
         if name.startswith(PACKAGE):
             sources.append(package(name.removeprefix(PACKAGE)))
             continue
+        if is_of_hub(name):
+            _open_of_hub(name, sources, left_out)
+            continue
         path = Path(name).expanduser()
         if not path.exists():
             raise SourceError(
-                f'there is no source {name!r}; give a folder or a file that exists, "stdlib", or "python:NAME"'
+                f'there is no source {name!r}; give a folder or a file that exists, "stdlib", "python:NAME",'
+                ' or "hub:OWNER/NAME"'
             )
         found, missed = discover(path)
         if not found and not missed:
@@ -78,6 +101,19 @@ def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, st
         more = f" (and {len(left_out) - 3} more)" if len(left_out) > 3 else ""
         raise SourceError(f"no source can be read: {some}{more}")
     return sources, [(missing, why) for missing, why in left_out]
+
+
+def _open_of_hub(name: str, sources: list[Source], left_out: list[LeftOut]) -> None:
+    from upcycle.sources.hub.source import open_hub
+    from upcycle.sources.hub.wire import Hub
+    from upcycle.sources.layout import LeftOut
+
+    if name == HUB:
+        raise SourceError('"hub" is searched for a task; to read one dataset of it, name it as hub:OWNER/NAME')
+    try:
+        sources.append(open_hub(name, Hub()))
+    except SourceError as error:
+        left_out.append(LeftOut(name, str(error)))
 
 
 def _distinct(wanted: str, root: Path, taken: set[str]) -> str:
