@@ -11,13 +11,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tiny_models
 from test_train import REVIEWS, example
 from upcycle.config import Training
-from upcycle.errors import ConfigError, StaleRunError
+from upcycle.errors import ConfigError, StaleRunError, UpcycleError
 from upcycle.records import Example
 from upcycle.training.fit import fit
 from upcycle.training.predictor import Predictor, Progress
@@ -348,6 +349,48 @@ def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path):
     assert done.returncode == 0, done.stderr[-2000:]
     notes = json.loads(done.stdout.splitlines()[-1])
     assert "out of memory; it goes on with 32 examples at once" in notes
+
+
+@pytest.mark.parametrize("kind", ["text", "label", "span"])
+def test_a_student_that_runs_out_of_memory_answers_fewer_at_once_and_says_the_same(
+    causal: Path, encoder: Path, kind: str
+):
+    import torch
+
+    rows = {"text": SAYINGS, "label": REVIEWS, "span": homes(24)}[kind]
+    student: Any = fit(rows, quick(causal if kind == "text" else encoder, epochs=2, kind=kind))
+    asked = [one.input for one in rows[:12]]
+    sizes: list[int] = []
+
+    def full(module: Any, given: Any, named: Any) -> None:
+        sizes.append(named["input_ids"].shape[0])
+        if sizes[-1] > 3:
+            raise torch.OutOfMemoryError("no memory for so many rows")
+
+    wanted = student.predict(asked)
+    inner = student.model.get_base_model() if kind == "text" else student.model
+    hook = inner.register_forward_pre_hook(full, with_kwargs=True)
+    try:
+        assert student.predict(asked) == wanted
+    finally:
+        hook.remove()
+    assert max(sizes) == len(asked)
+
+
+def test_a_student_that_has_no_memory_for_one_item_says_so_in_a_sentence(encoder: Path):
+    import torch
+
+    student: Any = fit(REVIEWS, quick(encoder, epochs=1))
+
+    def full(module: Any, given: Any, named: Any) -> None:
+        raise torch.OutOfMemoryError("no memory at all")
+
+    hook = student.model.register_forward_pre_hook(full, with_kwargs=True)
+    try:
+        with pytest.raises(UpcycleError, match="not enough memory to ask the model even one item"):
+            student.predict(["a film"])
+    finally:
+        hook.remove()
 
 
 def test_an_encoder_learns_labels_and_opens_with_transformers(encoder: Path, tmp_path: Path):

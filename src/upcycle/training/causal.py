@@ -14,6 +14,7 @@ from typing import Any
 from upcycle.errors import ConfigError, boundary
 from upcycle.training import scoring
 from upcycle.training.bases import need_torch, quiet
+from upcycle.training.memory import halved
 from upcycle.training.prompting import Prompting
 from upcycle.training.saved import facts_of, write_facts
 
@@ -60,13 +61,17 @@ class CausalPredictor:
         self.cut = sum(cut > 0 for _, cut in asked)
         prompts = [prompt or [self.tokenizer.eos_token_id] for prompt, _ in asked]
         said: list[list[str]] = [[] for _ in inputs]
+
+        def answer(some: list[int]) -> None:
+            outputs = self._generate([prompts[number] for number in some], samples)
+            for place, number in enumerate(some):
+                said[number] = outputs[place * samples : (place + 1) * samples]
+
         self.model.eval()
         with torch.random.fork_rng(), torch.inference_mode(), quiet():
             torch.manual_seed(self.seed)
             for batch in batches([len(prompt) + self.new_tokens for prompt in prompts], _BATCH_TOKENS // samples):
-                outputs = self._generate([prompts[number] for number in batch], samples)
-                for place, number in enumerate(batch):
-                    said[number] = outputs[place * samples : (place + 1) * samples]
+                halved(batch, answer)
         return said
 
     def _generate(self, prompts: Sequence[Sequence[int]], samples: int) -> list[str]:
@@ -78,8 +83,12 @@ class CausalPredictor:
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         drawn: dict[str, Any] = {"do_sample": False}
         if samples > 1:
-            drawn = {"do_sample": True, "temperature": self.temperature, "top_k": 0, "top_p": 1.0,
-                     "num_return_sequences": samples}  # fmt: skip
+            drawn = {"do_sample": True, "temperature": self.temperature, "top_k": 0, "top_p": 1.0}
+            # A prompt is read once, however many draws are made of it: most of the work where answers are short.
+            if (read := self._read(ids, mask)) is not None:
+                read.batch_repeat_interleave(samples)
+                drawn["past_key_values"] = read
+            ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
         made = self.model.generate(
             input_ids=ids.to(self.model.device), attention_mask=mask.to(self.model.device),
             max_new_tokens=self.new_tokens, pad_token_id=pad, **drawn,
@@ -87,6 +96,20 @@ class CausalPredictor:
         texts = self.tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)
         # Text that is only continued goes on behind the answer; an empty line is where the next example would begin.
         return [text.lstrip("\n").split("\n\n")[0].strip() if self.continues else text.strip() for text in texts]
+
+    def _read(self, ids: Any, mask: Any) -> Any:
+        """Keys and values of all tokens but the last of each prompt; None where the model keeps them otherwise."""
+        from transformers import DynamicCache
+
+        if ids.shape[1] < 2:
+            return None
+        places = (mask.cumsum(-1) - 1).clamp(min=0)[:, :-1]
+        read = backbone(self.model)(
+            input_ids=ids[:, :-1].to(self.model.device), attention_mask=mask[:, :-1].to(self.model.device),
+            position_ids=places.to(self.model.device), use_cache=True,
+        )  # fmt: skip
+        kept = getattr(read, "past_key_values", None)
+        return kept if isinstance(kept, DynamicCache) else None
 
     def score(self, inputs: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """Sum of the log-probabilities of each choice's tokens after each input."""

@@ -20,6 +20,7 @@ from upcycle.records import Example
 from upcycle.training.bases import base_folder, need_torch, quiet
 from upcycle.training.causal import batches, context_of, open_tokenizer
 from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
+from upcycle.training.memory import halved
 from upcycle.training.predictor import Progress, Told
 from upcycle.training.prompting import readable
 from upcycle.training.saved import facts_of, write_facts
@@ -64,10 +65,14 @@ class Classifier:
     def _logs(self, inputs: Sequence[str]) -> list[list[float]]:
         rows, self.cut = encode(self.tokenizer, inputs, self.names, self.longest)
         found: list[list[float]] = [[] for _ in rows]
-        for batch in batches([len(row["input_ids"]) for row in rows], _BATCH_TOKENS):
-            logits = states(self.model, [rows[number] for number in batch], self.tokenizer.pad_token_id).logits
-            for number, row in zip(batch, logits.double().log_softmax(-1).tolist(), strict=True):
+
+        def read(some: list[int]) -> None:
+            logits = states(self.model, [rows[number] for number in some], self.tokenizer.pad_token_id).logits
+            for number, row in zip(some, logits.double().log_softmax(-1).tolist(), strict=True):
                 found[number] = row
+
+        for batch in batches([len(row["input_ids"]) for row in rows], _BATCH_TOKENS):
+            halved(batch, read)
         return found
 
     def save(self, folder: Path) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upcycle.errors import ConfigError, UpcycleError
+from upcycle.training.memory import give_back, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -255,15 +256,15 @@ class _Sharing:
         """One batch, halved until it fits into memory."""
         try:
             return self._batch([self._items[number] for number in batch])
-        except RuntimeError as error:
-            if not _no_memory(error):
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
                 raise UpcycleError(
                     f"there is not enough memory to score one item of {self._items[batch[0]].size} tokens; take a"
                     " smaller model or shorter inputs"
                 ) from error
-        _give_back(self._model)
+        give_back()
         half = len(batch) // 2
         self._at_once = max(1, self._at_once // 2)
         return self._fitting(batch[:half]) + self._fitting(batch[half:])
@@ -363,16 +364,3 @@ def _common(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     most = min(map(len, prompts)) - 1
     same = next((at for at in range(most) if first[at] != last[at]), most)
     return first[:same]
-
-
-def _no_memory(error: RuntimeError) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
-
-
-def _give_back(model: Any) -> None:
-    import torch
-
-    if model.device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -22,6 +22,7 @@ from upcycle.training.causal import TEMPERATURE, batches, context_of, open_token
 from upcycle.training.classifier import longest_of
 from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
 from upcycle.training.kinds import context_and_question
+from upcycle.training.memory import halved
 from upcycle.training.predictor import Progress, Told
 from upcycle.training.prompting import readable
 from upcycle.training.saved import facts_of, write_facts
@@ -111,8 +112,9 @@ class SpanFinder:
         """Every window with the log-probabilities of its tokens to be the first and the last of the answer."""
         windows = windows_of(self.tokenizer, inputs, self.longest)
         found: list[tuple[Window, list[float], list[float]]] = []
-        for batch in batches([len(one.feature["input_ids"]) for one in windows], _BATCH_TOKENS):
-            some = [windows[number] for number in batch]
+
+        def read(numbers: list[int]) -> None:
+            some = [windows[number] for number in numbers]
             outputs = states(self.model, [one.feature for one in some], self.tokenizer.pad_token_id)
             for place, window in enumerate(some):
                 size = len(window.feature["input_ids"])
@@ -121,6 +123,9 @@ class SpanFinder:
                     outputs.start_logits[place, :size].double().log_softmax(-1).tolist(),
                     outputs.end_logits[place, :size].double().log_softmax(-1).tolist(),
                 ))  # fmt: skip
+
+        for batch in batches([len(one.feature["input_ids"]) for one in windows], _BATCH_TOKENS):
+            halved(batch, read)
         return found
 
     def save(self, folder: Path) -> None:

@@ -8,7 +8,6 @@ examples together, so that a run that was killed takes the same steps as one tha
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import orjson
 
 from upcycle.errors import ConfigError, UpcycleError, boundary
 from upcycle.training.bases import quiet
+from upcycle.training.memory import give_back, is_out_of_memory
 from upcycle.training.predictor import Progress, Told
 
 SAVE_EVERY = 60.0
@@ -117,7 +117,7 @@ def run(make: Callable[[dict[str, Any]], Any], course: Course, folder: Path, tol
             more = ", computing a part of it twice" if frugal else ""
             notes.append(f"out of memory; it goes on with {batch} examples at once{more}")
             told(Progress(text=notes[-1]))
-        _free()
+        give_back()
     return Finished(trainer, _validation_loss(trainer), _last(trainer, "loss"), trainer.state.global_step, batch, notes)
 
 
@@ -220,12 +220,6 @@ def last_checkpoint(folder: Path) -> Path | None:
     return max(found)[1] if found else None
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a CPU or on a GPU."""
-    text = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
-
-
 def _with_callbacks(trainer: Any, course: Course, told: Told) -> Any:
     from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 
@@ -272,11 +266,3 @@ def _validation_loss(trainer: Any) -> float | None:
 def _last(trainer: Any, name: str) -> float | None:
     found = [entry[name] for entry in trainer.state.log_history if name in entry]
     return float(found[-1]) if found else None
-
-
-def _free() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
