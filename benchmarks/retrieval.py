@@ -6,7 +6,7 @@ The task is DataFinder's (arXiv 2305.16636): 7,564 descriptions, queries with th
 younger than the query's year may not be found; MAP and MRR are of the first five; queries without any gold dataset are
 left out, gold that is not in the collection counts as missed. `default` is the index as `upcycle search` uses it. The
 popularity prior is log(1 + number of names a dataset goes by) as counted today: it knows the future of an old query,
-so every retriever stands there without it too. The index itself is kept in the cache, for encoding takes minutes.
+so rows without it stand beside. The index itself is kept in the cache, for encoding takes minutes.
 """
 
 from __future__ import annotations
@@ -74,14 +74,16 @@ def scores(ranked: Sequence[str], gold: frozenset[str]) -> list[float]:
 def retrievers(index: CardIndex, *, dense: bool, static: bool) -> Mapping[str, Weights]:
     """What is compared; each with and without the prior."""
     best = (WITH_STATIC if static else Weights()) if dense else WITHOUT_MEANING
-    lexical = WITHOUT_MEANING._replace(popularity=0.0, mentions=0.0)
-    found = {"words": lexical, "words + priors": WITHOUT_MEANING}
+    alone = {"popularity": 0.0, "mentions": 0.0, "neighbours": 0.0}
+    found = {"words": WITHOUT_MEANING._replace(**alone), "words + priors": WITHOUT_MEANING}
     if dense:
         found |= {
-            "meaning": Weights(1.0, 0.0, 0.0, 0.0),
-            "meaning + words": best._replace(popularity=0.0, mentions=0.0),
-            "meaning + words + mentions": best._replace(popularity=0.0),
-            "meaning + words + popularity": best._replace(mentions=0.0),
+            "meaning": Weights(1.0, 0.0, **alone),
+            "meaning + words": best._replace(**alone),
+            "without priors": best._replace(popularity=0.0, mentions=0.0),
+            "without popularity": best._replace(popularity=0.0),
+            "without mentions": best._replace(mentions=0.0),
+            "without neighbours": best._replace(neighbours=0.0),
         }
     return {**found, "default": best}
 

@@ -83,17 +83,26 @@ def terms(text: str) -> list[str]:
     return [stem(word) for word in words(text) if word not in _STOP and len(word) < 40]
 
 
-def query_terms(query: str, demonstrations: Sequence[str], spread: Mapping[str, int], documents: int) -> list[Term]:
+def query_terms(
+    query: str,
+    demonstrations: Sequence[str],
+    spread: Mapping[str, int],
+    documents: int,
+    *,
+    frame: float = _FRAME_WEIGHT,
+) -> list[Term]:
     """What to look for: the words of the instruction, what the demonstrations have in common, and their form.
 
     Args:
         spread: number of documents of the catalog that hold a term, by term.
         documents: number of documents in the catalog.
+        frame: weight of words in which tasks are put ("answer", "question"). Among few sources they match half of
+            them; among tens of thousands their rarity says enough, and 1 finds more.
     """
     found: dict[str, Term] = {}
     for word in words(query):
         if word not in _STOP:
-            weight = _FRAME_WEIGHT if stem(word) in _frame_stems() or word.isdigit() else 1.0
+            weight = frame if stem(word) in _frame_stems() or word.isdigit() else 1.0
             _raise(found, word, weight)
     for word in form_words(demonstrations):
         _raise(found, word, _FORM_SHARE)

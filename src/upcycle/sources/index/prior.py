@@ -15,6 +15,7 @@ from typing import Any
 _WORD = re.compile(r"\w+")
 _LONGEST = 5  # words in a name that is looked for
 _LEAST = 3  # characters
+_MOST = 4.0
 
 
 class Mentions:
@@ -50,11 +51,14 @@ class Mentions:
 
 
 def standardised(counts: Iterable[float | None]) -> Any:
-    """Logarithms of 1 + count (float32), with mean 0 and standard deviation 1; where nobody counted, the mean."""
+    """Logarithms of 1 + count (float32), with mean 0 and standard deviation 1; where nobody counted, the mean.
+
+    Nobody is more than 4 standard deviations above the others: what everyone uses would else be found for everything.
+    """
     import numpy as np
 
     logs = np.array([math.nan if one is None else math.log1p(one) for one in counts], np.float32)
     known = logs[~np.isnan(logs)]
     if not len(known) or float(known.std()) < 1e-6:
         return np.zeros(len(logs), np.float32)
-    return np.nan_to_num((logs - known.mean()) / known.std(), nan=0.0)
+    return np.nan_to_num(np.minimum((logs - known.mean()) / known.std(), np.float32(_MOST)), nan=0.0)

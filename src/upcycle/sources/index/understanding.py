@@ -59,7 +59,7 @@ def understand(
         spread: number of documents that hold a term, by term.
         said: keyphrases and a description a model wrote (`ask_for_phrasings`).
     """
-    terms = query_terms(" ".join((bare(query), *said)), demonstrations, spread, documents)
+    terms = query_terms(" ".join((bare(query), *said)), demonstrations, spread, documents, frame=1.0)
     return Wanted(terms, list(dict.fromkeys((query, bare(query), *said))))
 
 

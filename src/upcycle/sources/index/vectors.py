@@ -92,6 +92,15 @@ class Vectors:
         usual = self._products(query, sample)
         return near, self._products(query, near), float(usual.mean()), float(usual.std())
 
+    def near_the_middle(self, several: Any, rows: Any, sample: Any) -> tuple[Any, float, float]:
+        """Cosines of rows with the mean of several, and mean and standard deviation of those of the sample."""
+        import numpy as np
+
+        middle = (self._bytes[several].astype(np.float32) * self._scales[several][:, None]).mean(axis=0)
+        middle /= max(float(np.linalg.norm(middle)), 1e-9)
+        usual = self._products(middle, sample)
+        return self._products(middle, rows), float(usual.mean()), float(usual.std())
+
     def _products(self, query: Any, rows: Any) -> Any:
         import numpy as np
 
