@@ -382,7 +382,7 @@ async def test_gold_in_place_of_what_was_written_is_a_control_that_costs_no_call
     table = {one["name"]: one["rows"] for one in outcome.facts["table"]}
     first, whole, mine = outcome.facts["first"]["rows"], len(outcome.kept), outcome.facts["gold"]["mine"]
     more = min(whole - first, mine)
-    assert table[f"the first set and {more} rows of gold instead"] == first + more
+    assert table[f"the first set and {more} gold rows"] == first + more
     assert table["the mined gold alone"] == mine
     assert table["the whole set and the mined gold"] == whole + mine
     assert not {row.input for row in outcome.kept} & {row.input for row in reviews().gold}

@@ -79,7 +79,7 @@ def with_gold(
     sets = [("the mined gold alone", mine), ("the whole set and the mined gold", [*whole, *mine])]
     if added := len(whole) - len(first):
         more = as_examples(list(balanced_sample(gold.mine, added, seed)))
-        sets.insert(0, (f"the first set and {len(more)} rows of gold instead", [*first, *more]))
+        sets.insert(0, (f"the first set and {len(more)} gold rows", [*first, *more]))
     return sets
 
 

@@ -78,6 +78,7 @@ class Loop:
         self._first: list[Example] = []
         self._exams: list[Exam] = []
         self._extrapolated: set[str] = set()
+        self._first_cost: dict[str, int] = {}
 
     # -- the first set -----------------------------------------------------------------------------------------------
 
@@ -94,6 +95,7 @@ class Loop:
                 async for result in rows:
                     yield result
             self.kept = batch.kept
+            self._first_cost = {"cost_micro": batch.cost_micro, "tokens": batch.tokens}
             if batch.stopped is not None:
                 raise batch.stopped
             if batch.reason:
@@ -130,7 +132,7 @@ class Loop:
             return
         exam = await self._examined(self.kept)
         self._exams.append(exam)
-        self.history.first = {**exam_facts(exam), "look": self._look(self._first, ()).facts()}
+        self.history.first = {**exam_facts(exam), **self._first_cost, "look": self._look(self._first, ()).facts()}
         self._tell(
             "examined", round=0, rows=exam.rows, select=exam.on_select(), errors=len(rounds.mined(self.gold, exam))
         )
