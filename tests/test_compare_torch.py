@@ -13,6 +13,9 @@ import pytest
 
 import tiny_models
 from test_compare import UPCYCLE, command, write_task
+from upcycle.comparing import students
+from upcycle.evaluation.gold import GoldItem
+from upcycle.training.predictor import Progress
 
 for library in ("torch", "transformers", "trl", "peft", "accelerate"):
     pytest.importorskip(library, reason="needs upcycle[train]", exc_type=ImportError)
@@ -90,3 +93,27 @@ def test_how_the_student_at_work_gets_on_is_told_with_the_time_left(killed):
     assert all(one["seconds_left"] >= 0 for one in steps)
     assert any(one["stage"] == "evaluate" and one["kind"] == "progress" for one in events)
     assert any(one["kind"] == "leg" and one["seconds_left"] is not None for one in events)
+
+
+class Poisoner:
+    """Watches a student and spoils its weights after five steps."""
+
+    def trains(self, now: Progress) -> None:
+        from test_train_torch import poison
+
+        if now.step == 5 and not now.text:
+            poison()
+
+    def scores(self, done: int, of: int) -> None:
+        pass
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning:(torch|transformers|trl|peft|accelerate)")
+def test_what_went_wrong_while_a_student_learned_stands_beside_its_score(tmp_path: Path):
+    from test_train_torch import SAYINGS, quick
+
+    settings = quick(tiny_models.causal(tmp_path / "base", chat=True), epochs=2, kind="text")
+    test = students.Test([GoldItem("1", "say one", ("one , one",))], "exact_match")
+    one = students.trained("leg", SAYINGS, settings, test, seed=0, folder=tmp_path / "work", watcher=Poisoner())
+    assert any(said.startswith("the loss is not a number at step 6, so training stopped") for said in one.warnings)
+    assert len(one.right) == 1

@@ -244,6 +244,15 @@ def test_a_loss_that_was_never_a_number_is_one_sentence(causal: Path, tmp_path: 
         _poisoned(causal, tmp_path, [], after=0)
 
 
+def poison() -> None:
+    """Overwrite a weight of every model in memory by NaN."""
+    import gc
+
+    for one in gc.get_objects():
+        if type(one).__name__ == "LlamaRMSNorm":
+            one.weight.data.fill_(float("nan"))
+
+
 def _poisoned(causal: Path, tmp_path: Path, told: list[Progress], *, after: int) -> Predictor:
     """Train with a weight that is overwritten by NaN after some steps, as an overflow would."""
 
@@ -251,13 +260,6 @@ def _poisoned(causal: Path, tmp_path: Path, told: list[Progress], *, after: int)
         told.append(progress)
         if progress.step == after and not progress.text:
             poison()
-
-    def poison() -> None:
-        import gc
-
-        for one in gc.get_objects():
-            if type(one).__name__ == "LlamaRMSNorm":
-                one.weight.data.fill_(float("nan"))
 
     broken = causal
     if after == 0:

@@ -118,9 +118,11 @@ def trained(
     started = time.monotonic()
     predictor = train(examples, settings, test.kind, seed=seed, folder=folder, watcher=watcher)
     scores = evaluate(predictor, test.items, test.metric, seed=seed, told=watcher.scores)
+    # What happened while it learned makes its score mean less, too: a loss that was no number, memory that ran out.
+    happened = getattr(predictor, "facts", {}).get("notes", ())
     return Finished(
         leg, len(examples), seed, [one.right for one in scores.items], time.monotonic() - started,
-        settings.student, [_plain(one) for one in scores.warnings],
+        settings.student, [_plain(one) for one in (*scores.warnings, *happened)],
     )  # fmt: skip
 
 
