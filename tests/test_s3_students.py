@@ -17,9 +17,10 @@ import tiny_models
 from s3_world import FILLERS, LABELS, TELLING, Critic, asked
 from test_s3 import Outcome, extrapolated, is_there
 from test_s3_tasks import Logician, pair_task
-from upcycle.config import Training
+from upcycle.config import S3, Training
 from upcycle.errors import ProviderError, RowError, RowKind
 from upcycle.llm.model import Request
+from upcycle.methods.s3.presets import for_rounds, with_preset
 from upcycle.records import Example
 from upcycle.task import Demonstration, Gold, make_task
 from upcycle.testing import ScriptedModel
@@ -62,6 +63,17 @@ async def test_without_reset_the_student_of_the_round_before_is_trained_on(tmp_p
     await extrapolated(tmp_path, fitting=noting, reset=False, rounds=1, training=encoder)
     assert started[0] == "minilm"
     assert is_there(started[1])
+
+
+def test_the_embedded_encoder_is_quick_between_rounds_unless_it_is_told_otherwise():
+    quick = for_rounds(Training(student="minilm", kind="label"), "minilm")
+    assert quick.epochs < Training().epochs
+    assert quick.max_tokens == 256
+    told = for_rounds(Training(student="minilm", kind="label", epochs=5, max_tokens=512), "minilm")
+    assert (told.epochs, told.max_tokens) == (5, 512)
+    _, published = with_preset(S3(preset="imdb"), Training(student="minilm", kind="label"))
+    assert for_rounds(published, "minilm") == published
+    assert for_rounds(Training(kind="label"), "tfidf") == Training(kind="label")
 
 
 # -- a language model that is shown rows -------------------------------------------------------------------------------

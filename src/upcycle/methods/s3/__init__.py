@@ -22,7 +22,7 @@ from upcycle.methods.s3.gold import GoldParts, split_gold
 from upcycle.methods.s3.history import History
 from upcycle.methods.s3.judging import METHOD
 from upcycle.methods.s3.loop import Loop
-from upcycle.methods.s3.presets import with_preset
+from upcycle.methods.s3.presets import for_rounds, with_preset
 from upcycle.methods.s3.shape import Shape, shape_of, task_with_contract
 from upcycle.methods.s3.shown import ShownModel
 from upcycle.methods.s3.student import Student
@@ -104,6 +104,7 @@ def s3(
     settings, training = with_preset(settings, training or Training())
     task, shape, gold = _prepared(task, settings, seed)
     training = training.model_copy(update={"kind": _taught(shape, training)})
+    training = for_rounds(training, student_of(training, training.kind))
     if not settings.reset:
         training = training.model_copy(update={"merged": True})  # an adapter cannot be trained on from
     metric = task.metric or _metric(shape, gold)
