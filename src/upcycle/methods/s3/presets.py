@@ -70,8 +70,8 @@ PRESETS: dict[str, Preset] = {
 
 
 _ROUND = {"epochs": 2.0, "max_tokens": 256}
-"""Each pass of the embedded encoder over 2,000 reviews of 200 tokens takes two cores some six minutes, and a round is to
-take minutes. 256 tokens are what it was made to read; the published settings are those of a preset.
+"""Each pass of the embedded encoder over 2,000 reviews of 200 tokens takes two cores some six minutes, and a round is
+to take minutes. 256 tokens are what it was made to read; the published settings are those of a preset.
 """
 
 
