@@ -178,12 +178,12 @@ async def search(
     max_bytes: int | None = None,
     min_rows: int | None = None,
 ) -> list[Hit]:
-    """Sources ranked by how well they fit the task."""
+    """Sources ranked by how well they fit the task; of "hub", the first that its index finds are opened, too."""
     from upcycle.sources.catalog import Catalog
-    from upcycle.sources.source import open_sources
+    from upcycle.sources.opening import opened_for
 
     resolved, _ = resolve(task, examples=examples)
-    opened, _ = open_sources(list(sources))
+    opened = opened_for(resolved, list(sources), licence, tuple(languages))
     return Catalog.build(opened).search(
         resolved.instruction,
         demonstrations=[f"{d.input}\n{d.output}" for d in resolved.demonstrations],

@@ -21,7 +21,7 @@ from upcycle.report.dataset import STAGE, write
 from upcycle.report.page import write_page
 from upcycle.report.summary import Report, summarise
 from upcycle.run import Run
-from upcycle.sources.source import Source, open_sources
+from upcycle.sources.opening import readable
 from upcycle.task import Task
 
 
@@ -34,7 +34,7 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
         ConfigError, SourceError, StaleRunError: nothing began; a server that refuses from the first call on is one.
         DiskError: no room; everything committed is saved, and the same call goes on when there is room.
     """
-    sources = readable(config, run) if config.methods.datatune else []
+    sources = readable(task, config, run) if config.methods.datatune else []
     stopped: UpcycleError | None = None
     async with open_models(config, run) as models:
         produced = produce(task, config, sources, models, run)
@@ -55,14 +55,6 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
     write_page(run.path, sources=sources, outcome=report.facts())
     run.tell("build", "done" if report.reached else "stopped short", **report.facts())
     return report
-
-
-def readable(config: BuildConfig, run: Run) -> list[Source]:
-    """The sources that can be read; each that cannot is named with the reason, and the others go on."""
-    sources, unreadable = open_sources(config.sources or ("stdlib",))
-    for name, reason in unreadable:
-        run.tell("sources", "source skipped", source=name, reason=reason)
-    return sources
 
 
 async def keep(produced: AsyncGenerator[Example | Dropped, None], wanted: int, run: Run) -> None:

@@ -439,7 +439,7 @@ def _paths_beside(path: Path, settings: dict[str, Any]) -> None:
 
 def _beside(path: Path, source: str) -> str:
     # Paths in a task file are relative to the file, like its gold; a bare name may also be one where upcycle runs.
-    if source == "stdlib" or source.startswith("python:") or Path(source).is_absolute():
+    if source in ("stdlib", "hub") or source.startswith(("python:", "hub:")) or Path(source).is_absolute():
         return source
     beside = path.parent / source
     return str(beside) if source.startswith(".") or beside.exists() else source

@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 
-from upcycle.build import readable
 from upcycle.config import BuildConfig
 from upcycle.errors import ConfigError
 from upcycle.llm.model import in_process
@@ -24,6 +23,7 @@ from upcycle.methods.datatune import Chosen, Search, choose
 from upcycle.methods.datatune.transform import STAGE
 from upcycle.run import Run
 from upcycle.sandbox import Sandbox
+from upcycle.sources.opening import readable
 from upcycle.task import Task
 
 _SHOWN = 5
@@ -151,7 +151,7 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
     settings = config.methods.datatune
     if settings is None:
         raise ConfigError("there is nothing to plan: only the method datatune has plans; use `upcycle build`")
-    sources = readable(config, run)
+    sources = readable(task, config, run)
     weights = {name: one.share for name, one in config.methods.named().items()}
     wanted = math.ceil(config.rows * weights["datatune"] / sum(weights.values()))
     async with open_models(config, run) as models:

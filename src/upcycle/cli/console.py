@@ -120,6 +120,7 @@ def _cost(data: Mapping[str, Any]) -> str:
 _PLAIN = {
     ("model", "chosen"): "model      {name} ({why})",
     ("task", "contract"): "contract   {text}",
+    ("sources", "pinned"): "sources    {source} at {revision:.12}",
     ("sources", "source skipped"): "sources    left out {source}: {reason}",
     ("plan", "plan edited"): "plan       {source}: used as edited",
     ("curation", "read"): "read       {count:,} examples of {name}: {read_as}",

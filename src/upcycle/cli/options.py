@@ -27,8 +27,9 @@ def task_arguments(verb: argparse.ArgumentParser) -> None:
 def source_arguments(verb: argparse.ArgumentParser) -> None:
     """Where records may come from."""
     verb.add_argument(
-        "--source", metavar="DIR|stdlib", action="append", default=[],
-        help="a dataset, a folder of datasets, stdlib, or python:NAME; may be repeated (default: stdlib)",
+        "--source", metavar="DIR|hub|stdlib", action="append", default=[],
+        help="a dataset, a folder of datasets, hub, hub:OWNER/NAME, stdlib or python:NAME; may be repeated"
+        " (default: stdlib)",
     )  # fmt: skip
     verb.add_argument("--licence", choices=("permissive", "any"), help="which licences sources may have (default: any)")
 

@@ -78,6 +78,7 @@ def _listed(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Datasets of the index; a sentence is looked for without reading what a task file would need."""
     from upcycle.sources.index.card_index import CardIndex, Filters
     from upcycle.sources.index.place import index_folder
+    from upcycle.sources.index.shortlist import CONSIDERED, looked_into
 
     query, shown = _asked(args)
     filters = Filters(
@@ -87,7 +88,9 @@ def _listed(args: argparse.Namespace) -> list[dict[str, Any]]:
         most_bytes=int(args.max_mb * 1e6) if args.max_mb else None,
     )
     index = CardIndex.open(index_folder())
-    found = index.search(query, demonstrations=shown, limit=args.limit, filters=filters, said=_said(args, query))
+    most = max(CONSIDERED, args.limit)
+    first = index.search(query, demonstrations=shown, limit=most, filters=filters, said=_said(args, query))
+    found = looked_into(query, first, demonstrations=shown)[: args.limit]
     return [
         {
             "source": one.listing.id,

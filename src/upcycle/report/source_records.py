@@ -13,7 +13,8 @@ from typing import Any
 
 from upcycle.errors import SourceError
 from upcycle.records import Origin, Record
-from upcycle.sources.source import Source, open_sources
+from upcycle.sources.hub.source import HubSource
+from upcycle.sources.source import Source, is_of_hub, open_sources
 
 Key = tuple[str, str, str, str]
 """Source, configuration, split, number."""
@@ -76,6 +77,9 @@ def read_again(
             missing.setdefault(name, "it is not among the sources that can be opened from here")
             continue
         for (config, split), numbers in splits.items():
+            if isinstance(source, HubSource):
+                _handed(source, config, split, numbers, fields, changed)
+                continue
             try:
                 left = _read(source, config, split, numbers, limit, fields, changed)
             except (SourceError, OSError) as error:
@@ -91,6 +95,9 @@ def _open(names: Sequence[str], missing: dict[str, str], wanted: Iterable[str]) 
     sources: list[Source] = []
     gone: list[str] = []
     for name in names:
+        if is_of_hub(name):
+            gone.append("it is on a Hub, at the revision its rows name, and is not asked for again")
+            continue
         try:
             sources.extend(open_sources([name])[0])
         except SourceError as error:
@@ -137,6 +144,22 @@ def _read(
         if _differs(record, numbers[record.id]):
             changed.add(key)
     return left
+
+
+def _handed(
+    source: HubSource,
+    config: str,
+    split: str,
+    numbers: Mapping[str, str | None],
+    fields: dict[Key, Mapping[str, Any]],
+    changed: set[Key],
+) -> None:
+    """Records that the build itself was given; nobody asks a Hub a second time to show them."""
+    for number, digest in numbers.items():
+        if (record := source.handed(config, split, number)) is not None:
+            fields[key := (source.id, config, split, number)] = record.fields
+            if _differs(record, digest):
+                changed.add(key)
 
 
 def _differs(record: Record, digest: str | None) -> bool:

@@ -64,7 +64,7 @@ class FolderSource:
         chosen = [(c, s) for c in configs for s in files[c] if split in (None, s)]
         return itertools.chain.from_iterable(self._split(c, s, skip or _ignore) for c, s in chosen)
 
-    def drawn(self, config: str, split: str, seed: int, skip: Skip) -> Iterator[Record]:
+    def drawn_split(self, config: str, split: str, seed: int, skip: Skip) -> Iterator[Record]:
         """Records of a split in an order in which neighbours come from different places, for who needs few of many.
 
         Row groups of Parquet files are taken in a seeded order, eight files at a time; other kinds can only be read

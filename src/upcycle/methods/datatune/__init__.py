@@ -32,9 +32,10 @@ from upcycle.methods.datatune.worker import Worker
 from upcycle.records import Dropped, Example, Record
 from upcycle.run import Run
 from upcycle.sandbox import Sandbox
-from upcycle.sources.source import Source
+from upcycle.sources.source import Drawn, Source
 from upcycle.task import Task
 
+_DRAWN_WINDOW = 1_000  # records of a source that is elsewhere
 _SANDBOXES = 2  # worker processes, started only where a plan holds Python
 
 __all__ = ["Choice", "Chosen", "Search", "choose", "datatune"]
@@ -155,7 +156,12 @@ class _Stream:
         return self._transform.tally.kept
 
     def _taken(self) -> Iterator[Record]:
-        for record in shuffled(self._chosen.source.records(skip=self._skip), self._common.seed):
+        source, seed = self._chosen.source, self._common.seed
+        if isinstance(source, Drawn):  # its order is a drawn one already, so that a small window will do
+            records = shuffled(source.drawn(seed, self._skip), seed, window_of=_DRAWN_WINDOW)
+        else:
+            records = shuffled(source.records(skip=self._skip), seed)
+        for record in records:
             if self._chosen.plan.takes(record.config, record.split):
                 yield record
 

@@ -31,7 +31,7 @@ from upcycle.methods.datatune.rerank import rerank
 from upcycle.records import Record
 from upcycle.run import Run
 from upcycle.sandbox import Sandbox
-from upcycle.sources.source import Source
+from upcycle.sources.source import Drawn, Source
 from upcycle.task import Task
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 200
 _READ = 20_000
+_DRAWN = 1_000
 _SEARCHED = 16  # sources a plan is searched for when that costs no call
 _PLENTY = 1.5  # times the wanted rows, after which no more plans are bought
 _FEW = 0.2  # of the wanted rows: what a source must have to be worth the drafts where a free plan works
@@ -264,10 +265,13 @@ def _own_words(texts: Sequence[str]) -> list[set[str]]:
 
 
 def sample(source: Source, seed: int, count: int = _SAMPLE) -> list[Record]:
-    """A seeded sample of a source's first 20,000 records (files are often sorted by label)."""
+    """A seeded sample of a source's first 20,000 records (files are often sorted by label); of one that is elsewhere,
+    of its first 1,000 in the order in which they are cheap.
+    """
     random = Random(f"{seed}/{source.card.id}/sample")
     kept: list[Record] = []
-    for seen, record in enumerate(islice(source.records(), _READ), 1):
+    near = islice(source.drawn(seed), _DRAWN) if isinstance(source, Drawn) else islice(source.records(), _READ)
+    for seen, record in enumerate(near, 1):
         if len(kept) < count:
             kept.append(record)
         elif (place := random.randrange(seen)) < count:

@@ -232,7 +232,7 @@ class Transform:
         )
 
 
-def shuffled(records: Iterable[Record], seed: int) -> Iterator[Record]:
+def shuffled(records: Iterable[Record], seed: int, *, window_of: int = _SHUFFLED) -> Iterator[Record]:
     """Records in a seeded order, in flat memory: each next one is drawn from a window of 10,000 records (or 64 MB).
 
     Files are often sorted by label; a prefix of the file would be one-sided.
@@ -244,7 +244,7 @@ def shuffled(records: Iterable[Record], seed: int) -> Iterator[Record]:
         window.append(record)
         if not full:
             size += sum(len(value) for value in record.fields.values() if isinstance(value, str)) + 200
-            full = len(window) >= _SHUFFLED or size >= _SHUFFLED_BYTES
+            full = len(window) >= window_of or size >= _SHUFFLED_BYTES
             if full:
                 random.shuffle(window)
             continue

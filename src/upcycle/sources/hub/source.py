@@ -100,7 +100,7 @@ class HubSource:
     def drawn(self, seed: int, skip: Skip | None = None) -> Iterator[Record]:
         """All records, those of configurations and splits in turn, neighbours from different places of the files."""
         files, told = self._layout.files, skip or _ignore
-        streams = [self._files.drawn(config, split, seed, told) for config in files for split in files[config]]
+        streams = [self._files.drawn_split(config, split, seed, told) for config in files for split in files[config]]
         while streams:
             for stream in list(streams):
                 record = next(stream, None)

@@ -31,6 +31,7 @@ _MATCHES = 1_000
 _SAMPLE = 4_096
 _MOST_DUPLICATES = 5
 _FIRST = 10
+_FAR = 4.0
 _FILTERED = 20  # times as many matches are looked at where a filter takes most of them away
 
 
@@ -227,7 +228,7 @@ class CardIndex:
         deviation = max(max(squares / len(self) - middle**2, 0.0) ** 0.5, 1e-9)  # rounding may take it below 0
         return candidates, {
             "meaning": (near - mean) / spread if spread > 1e-9 else np.zeros_like(near),
-            "words": (found - middle) / deviation if len(bm25) else np.zeros_like(found),
+            "words": _damped((found - middle) / deviation) if len(bm25) else np.zeros_like(found),
             "popularity": self._popularity[candidates],
             "mentions": self._mentioned[candidates],
         }
@@ -260,6 +261,17 @@ def _weighed(parts: Mapping[str, Any], weights: Weights) -> Any:
     import numpy as np
 
     return np.asarray(sum(getattr(weights, name) * values for name, values in parts.items()))
+
+
+def _damped(values: Any) -> Any:
+    """The same up to 4 standard deviations, from there on growing with the logarithm.
+
+    One rare word that stands in a handful of cards puts them dozens of deviations above the others, and would decide
+    alone.
+    """
+    import numpy as np
+
+    return np.where(values > _FAR, _FAR * (1 + np.log(np.maximum(values, _FAR) / _FAR)), values).astype(np.float32)
 
 
 def _best(scores: Any, count: int) -> Any:
