@@ -24,7 +24,8 @@ a about above after again all also am an and any are as at be because been befor
 could did do does doing down during each few for from further had has have having he her here hers him his how i if in
 into is it its itself just me more most my no nor not of off on once only or other our out over own same she should so
 some such than that the their them then there these they this those through to too under until up very was we were what
-when where which while who whom why will with would you your s t d ll m re ve 和 的 了 是 в и на не что с по о об от за из к у до для как или
+when where which while who whom why will with would you your s t d ll m re ve 和 的 了 是 в и на не что с
+по о об от за из к у до для как или
 """
 # Words in which tasks are put, whatever they are about; they would match every second card.
 _FRAME_WORDS = """
