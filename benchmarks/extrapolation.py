@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -43,7 +43,7 @@ from upcycle.sources.readers import rows as read_rows
 from upcycle.task import Gold, Task, make_task
 from upcycle.testing import ScriptedModel
 from upcycle.training.fit import fit
-from upcycle.training.tfidf import Vocabulary, tokens
+from upcycle.training.tfidf import Rows, Vocabulary, tokens
 
 NAMES = ("negative", "positive")
 GOLD = {"mine": 0.67, "select": 0.33, "test": 0.0}
@@ -89,6 +89,26 @@ def task(gold: int, seed: int) -> Task:
     return make_task("Say whether a film review is positive or negative.", gold=rows)
 
 
+@cache
+def vectors() -> tuple[Vocabulary, Rows]:
+    """The released reviews as vectors."""
+    return Vocabulary.of(reviews("additional_1", "additional_2").texts, longest=1, least=3)
+
+
+@cache
+def telling(label: str) -> tuple[str, ...]:
+    """Words that tell the label in the released reviews, three at a time."""
+    known = reviews("additional_1", "additional_2")
+    counts: dict[str, dict[str, int]] = {name: defaultdict(int) for name in NAMES}
+    for text, of in zip(known.texts, known.labels, strict=True):
+        for word in set(tokens(text)):
+            counts[of][word] += 1
+    (other,) = set(NAMES) - {label}
+    often = [word for word, count in counts[label].items() if count >= 40 and len(word) > 3]
+    best = sorted(often, key=lambda word: -counts[label][word] / (1 + counts[other][word]))[: 3 * _REASONS]
+    return tuple(", ".join(best[start::_REASONS]) for start in range(_REASONS))
+
+
 class Writer:
     """Answers with released reviews, each once: the unused one of the label that is most like the prompt.
 
@@ -101,8 +121,8 @@ class Writer:
 
         self.seconds = 0.0
         self._rows = reviews("additional_1", "additional_2")
-        self._vocabulary, vectors = Vocabulary.of(self._rows.texts, longest=1, least=3)
-        self._vectors, self._random = vectors, np.random.default_rng(seed)
+        self._vocabulary, self._vectors = vectors()
+        self._random = np.random.default_rng(seed)
         self._free = {label: np.array([one == label for one in self._rows.labels]) for label in NAMES}
 
     def __call__(self, request: Request) -> Any:
@@ -115,7 +135,7 @@ class Writer:
     def _answer(self, prompt: str) -> Any:
         label = re.findall(r'right output (?:is|for it is) "(\w+)"', prompt)[0]
         if "different reasons" in prompt:
-            return {"reasons": list(self._reasons(label))}
+            return {"reasons": list(telling(label))}
         return self._rows.texts[self._nearest(prompt, label)]
 
     def _nearest(self, prompt: str, label: str) -> int:
@@ -131,17 +151,6 @@ class Writer:
         best = int(np.where(free, score, -np.inf).argmax())
         free[best] = False
         return best
-
-    def _reasons(self, label: str) -> Iterator[str]:
-        """Words that tell the label in the released reviews, three at a time."""
-        counts: dict[str, dict[str, int]] = {name: defaultdict(int) for name in NAMES}
-        for text, of in zip(self._rows.texts, self._rows.labels, strict=True):
-            for word in set(tokens(text)):
-                counts[of][word] += 1
-        (other,) = set(NAMES) - {label}
-        often = [word for word, count in counts[label].items() if count >= 40 and len(word) > 3]
-        telling = sorted(often, key=lambda word: -counts[label][word] / (1 + counts[other][word]))[: 3 * _REASONS]
-        yield from (", ".join(telling[start::_REASONS]) for start in range(_REASONS))
 
 
 class Made(NamedTuple):
