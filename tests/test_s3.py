@@ -24,6 +24,9 @@ from upcycle.evaluation.evaluate import evaluate
 from upcycle.llm.model import Request
 from upcycle.llm.roles import Roles
 from upcycle.methods.s3 import gold_parts, s3
+from upcycle.methods.s3.gold import GoldParts, MineRow, SelectRow
+from upcycle.methods.s3.patterns import Wording
+from upcycle.methods.s3.shape import shape_of
 from upcycle.methods.s3.student import Grade
 from upcycle.records import Dropped, Example
 from upcycle.run import Run
@@ -250,6 +253,17 @@ async def test_a_pattern_that_quotes_an_error_is_asked_for_again(tmp_path: Path)
     outcome = await extrapolated(tmp_path, extrapolate="patterns", rounds=1, script=script)
     assert all("All are like" not in one["pattern"] for one in outcome.facts["rounds"][0]["clusters"])
     assert not outcome.prompts("have this in common: All are like")
+
+
+def test_a_pattern_may_not_hold_all_of_a_short_gold_row_or_eight_words_of_a_long_one():
+    task = reviews()
+    texts = ["Not bad at all", *(row.input for row in task.gold[:5])]
+    mine = tuple(MineRow(f"gold {number}", text, LABELS[0]) for number, text in enumerate(texts))
+    wording = Wording.of(GoldParts(mine, (SelectRow("gold 99", "Another text.", LABELS[1]),)), shape_of(task, S3()))
+    for text in texts:
+        assert wording.quoted_in(f"They are like “{' '.join(text.split()[:8])}”, all of them")
+    assert not wording.quoted_in("They praise by denying a fault: not bad, they say, and that at all times")
+    assert not wording.quoted_in(f"They speak of {' '.join(texts[1].split()[:7])}, and of others")
 
 
 async def test_the_test_rows_are_opened_when_no_round_is_left(tmp_path: Path):

@@ -170,7 +170,7 @@ class Loop:
         together = clusters(found.fresh, self.shape, gold, seed=self._seed)
         patterns: dict[str, str] = {}
         if settings.extrapolate == "patterns":
-            together = await named(together, self.task, gold, self._namer)
+            together = await named(together, self.task, self.shape, gold, self._namer)
             patterns = {name: one.pattern for one in together for name in one.ids() if one.pattern}
             chosen = [error for error in found.fresh if error.row.id in patterns]
             if not chosen:

@@ -1,8 +1,8 @@
 """Patterns of errors: mined errors that are alike are put together, and the model names what they have in common.
 
-In: errors. Out: clusters, and for each one sentence. The decision: the naming model sees the rows and the writing model
-only the sentence, and a sentence that repeats eight words of any gold row is refused, so no gold row reaches a prompt
-that writes (PaDA-Agent, arXiv 2510.18143; DataEnvGym, arXiv 2410.06215, abstracts).
+In: errors. Out: clusters, and for each one sentence. The decision: the naming model sees the rows, the writing model the
+sentence alone; one that repeats eight words of a mined row, or all of a short one, is asked for again, so no gold row
+reaches a prompt that writes (PaDA-Agent, arXiv 2510.18143; DataEnvGym, arXiv 2410.06215, abstracts).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _MOST = 12  # clusters of a round
 _SHOWN = 8
 _CHARS = 500
 _RUN = 8  # words in a row that a sentence may not share with gold
+_SHORTEST = 3  # words of a text that may not be repeated as a whole
 _STEPS = 20
 _WORDS = 5
 
@@ -125,20 +126,20 @@ def _k_means(rows: NDArray[np.float64], wanted: int, seed: int) -> NDArray[np.in
 
 
 async def named(
-    found: Sequence[Cluster], task: Task, gold: GoldParts, model: Model, *, temperature: float = 0.0
+    found: Sequence[Cluster], task: Task, shape: Shape, gold: GoldParts, model: Model, *, temperature: float = 0.0
 ) -> list[Cluster]:
     """The clusters with their pattern; one call each. One for which no sentence can be had keeps ""."""
     import asyncio
 
-    runs = _runs(gold)
-    sentences = await asyncio.gather(*(_name(one, task, runs, model, temperature) for one in found))
+    wording = Wording.of(gold, shape)
+    sentences = await asyncio.gather(*(_name(one, task, wording, model, temperature) for one in found))
     return [
         Cluster(one.errors, one.said, one.gold, one.words, pattern)
         for one, pattern in zip(found, sentences, strict=True)
     ]
 
 
-async def _name(cluster: Cluster, task: Task, runs: set[str], model: Model, temperature: float) -> str:
+async def _name(cluster: Cluster, task: Task, wording: Wording, model: Model, temperature: float) -> str:
     shown = "\n".join(f"<input>{cut(error.row.input, _CHARS)}</input>" for error in cluster.errors[:_SHOWN])
     prompt = fill(
         Path(__file__).parent, "name-pattern", task=show_task(task), errors=shown,
@@ -152,7 +153,7 @@ async def _name(cluster: Cluster, task: Task, runs: set[str], model: Model, temp
     def check(value: dict[str, str]) -> str | None:
         if not _words_of(value["pattern"]):
             return "the pattern is empty"
-        return "the pattern quotes an input" if _quotes(value["pattern"], runs) else None
+        return "the pattern quotes an input" if wording.quoted_in(value["pattern"]) else None
 
     try:
         return " ".join((await ask(model, request, check=check, tries=3)).value["pattern"].split())
@@ -160,17 +161,28 @@ async def _name(cluster: Cluster, task: Task, runs: set[str], model: Model, temp
         return ""
 
 
-def _runs(gold: GoldParts) -> set[str]:
-    return {run for row in gold.mine for run in _runs_of(row.input)}
+@dataclass(frozen=True)
+class Wording:
+    """What a pattern may not repeat: eight words in a row of a mined row, or all of a part that has three to eight."""
+
+    runs: frozenset[str]
+    whole: frozenset[str]
+
+    @classmethod
+    def of(cls, gold: GoldParts, shape: Shape) -> Wording:
+        cuts = [shape.cut(row.input) for row in gold.mine]
+        texts = [text for one in cuts for text in (one.context, one.written)]
+        short = {" ".join(words) for words in map(_words_of, texts) if _SHORTEST <= len(words) < _RUN}
+        return cls(frozenset(run for text in texts for run in _runs_of(text)), frozenset(short))
+
+    def quoted_in(self, sentence: str) -> bool:
+        said = f" {' '.join(_words_of(sentence))} "
+        return any(run in self.runs for run in _runs_of(sentence)) or any(f" {text} " in said for text in self.whole)
 
 
 def _runs_of(text: str) -> list[str]:
     words = _words_of(text)
     return [" ".join(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1)]
-
-
-def _quotes(sentence: str, runs: set[str]) -> bool:
-    return any(run in runs for run in _runs_of(sentence))
 
 
 def _words_of(text: str) -> list[str]:
