@@ -1,8 +1,8 @@
 """Patterns of errors: mined errors that are alike are put together, and the model names what they have in common.
 
-In: errors. Out: clusters, and for each one sentence. The decision: who names a pattern sees the rows, who writes from it
-the sentence alone; one that repeats eight words of a mined row, or all of a short one, is asked for again, so no gold
-row reaches a prompt that writes (PaDA-Agent, arXiv 2510.18143; DataEnvGym, arXiv 2410.06215, abstracts).
+In: errors. Out: clusters, and for each one sentence. The decision: who names a pattern sees the rows, who writes from
+it the sentence alone; one that repeats eight words of a mined row, or all of a short one, is asked for again, so no
+gold row reaches a prompt that writes (PaDA-Agent, arXiv 2510.18143; DataEnvGym, arXiv 2410.06215, abstracts).
 """
 
 from __future__ import annotations
