@@ -46,7 +46,7 @@ demonstrations:
 - {{input: "A funny scene and a bright camera.", output: positive}}
 gold: gold.jsonl
 metric: accuracy
-sources: [hub]
+sources: [./hub]
 model: none
 compare: {{rows: 80, seeds: 3}}
 """

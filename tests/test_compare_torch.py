@@ -14,6 +14,7 @@ import pytest
 import tiny_models
 from test_compare import UPCYCLE, command, write_task
 from upcycle.comparing import students
+from upcycle.errors import ConfigError
 from upcycle.evaluation.gold import GoldItem
 from upcycle.training.predictor import Progress
 
@@ -117,3 +118,16 @@ def test_what_went_wrong_while_a_student_learned_stands_beside_its_score(tmp_pat
     one = students.trained("leg", SAYINGS, settings, test, seed=0, folder=tmp_path / "work", watcher=Poisoner())
     assert any(said.startswith("the loss is not a number at step 6, so training stopped") for said in one.warnings)
     assert len(one.right) == 1
+
+
+def test_any_encoder_is_a_student_that_chooses_labels_and_any_language_model_one_that_is_prompted(tmp_path: Path):
+    from upcycle.config import Training
+
+    encoder, causal = str(tiny_models.encoder(tmp_path / "encoder")), str(tiny_models.causal(tmp_path / "causal"))
+    assert not students.can_be_prompted(encoder)
+    assert students.settings_for(Training(), encoder, "label").kind == "label"
+    assert students.can_be_prompted(causal)
+    assert students.settings_for(Training(), causal, "label").kind == "text"
+    students.check(encoder, "label")
+    with pytest.raises(ConfigError, match="only tells labels, and the gold's answers are options to choose among"):
+        students.check(encoder, "choice")

@@ -554,6 +554,16 @@ def test_answers_that_are_not_in_their_context_are_left_out_and_counted(encoder:
         fit([example("Context: x\nQuestion: y", "z", 1)], quick(encoder, kind="span"))
 
 
+def test_a_language_model_that_is_named_learns_to_say_labels_and_an_encoder_to_choose_them(
+    causal: Path, encoder: Path, tmp_path: Path
+):
+    for student, kind in ((causal, "causal"), (encoder, "classifier")):
+        fit(REVIEWS, quick(student, epochs=1), folder=tmp_path / kind)
+        assert facts_of(tmp_path / kind)["kind"] == kind
+    with pytest.raises(ConfigError, match="is an encoder, which says no text of its own; give --student smollm2"):
+        fit(SAYINGS, quick(encoder))
+
+
 def test_an_encoder_that_is_no_student_is_said_in_a_sentence(tmp_path: Path):
     with pytest.raises(ConfigError, match="is not there; give tfidf, smollm2, minilm"):
         fit(REVIEWS, Training(student="no-such-model"))

@@ -24,8 +24,7 @@ from upcycle.records import Example
 from upcycle.run import Event, Listener
 from upcycle.run.folder import is_being_written
 from upcycle.sources.examples import open_examples, read_examples
-from upcycle.training.fit import fit, student_of
-from upcycle.training.kinds import kind_of
+from upcycle.training.fit import fit, kind_for, student_of
 from upcycle.training.predictor import Progress
 from upcycle.training.saved import facts_of, write_facts
 from upcycle.yamlfile import load_yaml
@@ -122,7 +121,7 @@ def train_dataset(
     if not parts.train:
         raise ConfigError(f"{parts.name} has no training example; give a dataset with some")
     tell("read", count=len(parts.train), name=parts.name, read_as=parts.read_as)
-    kind = given.kind if given.kind != "auto" else kind_of(parts.train)
+    kind = kind_for(given, parts.train)
     student = student_of(given, kind)
     given = given.model_copy(update={"kind": kind, "student": student})
     if student != "tfidf" and not parts.validation:

@@ -58,10 +58,10 @@ async def compare(task: Task, config: BuildConfig, folder: Path, *, listener: Li
     """
     started = time.monotonic()
     student = TFIDF if config.training.student == "auto" else config.training.student
-    students.check(student)
     _check(config)
     parts = part_gold(task, config.compare.gold_share)
     test = Test(parts.test, metric_of(parts.test, task.metric or "auto"))
+    students.check(student, test.kind)
     rows = config.compare.rows or min(config.rows, _MOST.get(student, _MOST_TORCH))
     work = _Work(task, config, folder, student, test, listener)
     work.tell("parted", test=len(parts.test), train=len(parts.train), metric=test.metric, student=student, rows=rows)

@@ -15,14 +15,15 @@ from typing import NamedTuple, Protocol
 
 from upcycle.comparing.finished import Finished
 from upcycle.config import Training
+from upcycle.errors import ConfigError
 from upcycle.evaluation.evaluate import evaluate
 from upcycle.evaluation.gold import GoldItem
 from upcycle.records import Example
 from upcycle.task import Demonstration
+from upcycle.training.bases import is_causal
 from upcycle.training.predictor import Predictor, Progress
 
 TFIDF = "tfidf"
-_CLASSIFIERS = (TFIDF, "minilm")
 _MOST_LABELS = 100
 
 
@@ -52,7 +53,7 @@ def settings_for(training: Training, student: str, kind: str) -> Training:
     """The settings one student is trained with."""
     learnt = training.kind
     if learnt == "auto":
-        learnt = "label" if kind == "label" and student in _CLASSIFIERS else "text"
+        learnt = "label" if kind == "label" and not can_be_prompted(student) else "text"
     return training.model_copy(update={"student": student, "kind": learnt})
 
 
@@ -60,7 +61,7 @@ def unfit(examples: Sequence[Example], student: str, kind: str) -> str | None:
     """Why a student cannot learn the task from these rows; None where it can."""
     if kind == "choice" and student == TFIDF and not any(one.choices for one in examples):
         return "its rows have no options to choose among"
-    if kind == "label" and student in _CLASSIFIERS:
+    if kind == "label" and not can_be_prompted(student):
         outputs = len({one.output for one in examples})
         if outputs > _MOST_LABELS:
             return f"its rows have {outputs:,} different outputs, which are no labels"
@@ -155,20 +156,27 @@ def constant(test: Test) -> tuple[list[float], str]:
 
 def can_be_prompted(student: str) -> bool:
     """Whether this student is a language model, which answers before it is trained, too."""
-    return student not in _CLASSIFIERS
+    return student != TFIDF and is_causal(student) is not False
 
 
-def check(student: str) -> None:
+def check(student: str, kind: str) -> None:
     """Find out before anything is made whether the student can be trained.
 
     Raises:
-        ConfigError: an unknown student, weights that were not fetched, a library that is missing.
+        ConfigError: an unknown student, weights that were not fetched, a library that is missing, an encoder for a task
+            whose answers are no labels.
     """
     if student == TFIDF:
         return
     from upcycle.training.bases import base_folder
 
     base_folder(student)
+    if kind != "label" and not can_be_prompted(student):
+        what = "options to choose among" if kind == "choice" else "texts"
+        raise ConfigError(
+            f"student {student!r} only tells labels, and the gold's answers are {what}; give tfidf, smollm2 or the"
+            " folder of a causal language model"
+        )
 
 
 def _plain(warning: str) -> str:

@@ -17,11 +17,15 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from upcycle.errors import ConfigError, boundary
 from upcycle.llm import weights
 
 _NEEDS = ("torch", "transformers", "peft", "trl", "accelerate")
 _WHOLE = "smollm2-whole"
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+"""What stands in the names of causal language models' architectures."""
 
 
 def need_torch() -> None:
@@ -60,6 +64,18 @@ def base_folder(student: str) -> Path:
     known = ", ".join(("tfidf", *weights.WEIGHTS))
     what = "is a folder without config.json" if folder.is_dir() else "is not there"
     raise ConfigError(f"student {student!r} {what}; give {known}, or the folder of a Hugging Face model")
+
+
+def is_causal(student: str) -> bool | None:
+    """Whether a student's base is a causal language model; None where its folder does not say."""
+    if student in ("smollm2", "minilm"):
+        return student == "smollm2"
+    try:
+        config: Any = orjson.loads((Path(student).expanduser() / "config.json").read_bytes())
+        names = " ".join(config["architectures"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return any(ending in names for ending in CAUSAL) if names else None
 
 
 def _smollm2() -> Path:

@@ -19,6 +19,7 @@ import orjson
 from upcycle.config import Training
 from upcycle.errors import ConfigError, StaleRunError, boundary
 from upcycle.records import Example
+from upcycle.training.bases import is_causal
 from upcycle.training.kinds import kind_of
 from upcycle.training.predictor import Predictor, Progress, Told, silent
 from upcycle.training.saved import facts_of, load, write_facts
@@ -60,7 +61,7 @@ def fit(
     told = told or silent
     if not examples:
         raise ConfigError("there are no examples to train on; give at least one")
-    kind = settings.kind if settings.kind != "auto" else kind_of(examples)
+    kind = kind_for(settings, examples)
     student = student_of(settings, kind)
     digest = digest_of(settings, seed, examples, validation, real)
     if folder is None:
@@ -112,6 +113,13 @@ def _fit(
     return fit_labels(
         examples, settings, student=student, validation=validation, real=real, work=work, seed=seed, told=told
     )  # fmt: skip
+
+
+def kind_for(settings: Training, examples: Sequence[Example]) -> str:
+    """What is learned: the kind that is named, text where a causal language model is, else what the outputs ask for."""
+    if settings.kind != "auto":
+        return settings.kind
+    return "text" if is_causal(settings.student) else kind_of(examples)
 
 
 def student_of(settings: Training, kind: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from upcycle.config import Training
 from upcycle.errors import ConfigError, boundary
 from upcycle.records import Example
-from upcycle.training.bases import base_folder, quiet
+from upcycle.training.bases import base_folder, is_causal, quiet
 from upcycle.training.causal import CausalPredictor, backbone, context_of, open_tokenizer
 from upcycle.training.legs import Leg, best_of, legs_of
 from upcycle.training.predictor import Progress, Told
@@ -52,6 +52,11 @@ def fit_text(
     if settings.weights == "dimp":
         raise ConfigError("the DIMP loss weighs labels; give training.kind: label, or weights: given")
     base = base_folder(student)
+    if is_causal(str(base)) is False:
+        raise ConfigError(
+            f"student {student!r} is an encoder, which says no text of its own; give --student smollm2 or the folder of"
+            " a causal language model, or --kind label if the outputs are labels"
+        )
     prompting = _prompting(base, settings)
     rows, weights = _rows(prompting, examples, settings, told)
     judged, _ = _rows(prompting, validation, settings, told)
