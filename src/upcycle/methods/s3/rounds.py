@@ -75,8 +75,8 @@ def look_through(errors: Sequence[Error], extrapolated: set[str], gold: GoldPart
         told = f"the student gets {len(errors)} of {len(gold.mine)} mined rows wrong; it says {said} where {right}"
         return Found((), again, f"{told} is right: look whether gold and examples mean the same by their outputs")
     if not fresh:
-        told = f"all {len(again)} errors left had been extrapolated before"
-        return Found((), again, f"{told}; they are on the audit list, as hard or mislabelled")
+        told = f"what is left to mine ({len(again)}) was extrapolated before"
+        return Found((), again, f"{told}; it is on the audit list, as hard or mislabelled")
     return Found(fresh, again)
 
 
