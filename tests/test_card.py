@@ -178,7 +178,7 @@ def test_the_body_says_how_rows_were_made_and_why_others_were_not_kept(tmp_path:
     assert "| contract | … is not in the label set | 5 |" in card
     assert "5 rows were dropped because they repeat one of 1 evaluation items" in card
     assert "The sources of 2 rows state no licence: keep this dataset private." in card
-    assert "| not stated | 2 | zoo1 |" in card
+    assert "| not stated | none | unknown | 2 | zoo1 |" in card
     assert "not legal advice" in card
     assert "No model was asked" in card
 

@@ -21,8 +21,9 @@ from upcycle.curation.contamination import LOOKED
 from upcycle.errors import RowKind
 from upcycle.report.croissant import rows_by_licence
 from upcycle.report.licence import NOT_ADVICE, NOT_STATED, LicenceVerdict, judge_licences
-from upcycle.report.summary import Report
+from upcycle.report.summary import Report, SourceUse
 from upcycle.run import Run, write_text
+from upcycle.sources.licences import spdx_id, traits_of
 from upcycle.task import Task
 from upcycle.yamlfile import dump_yaml
 
@@ -258,17 +259,30 @@ def _licences(verdict: LicenceVerdict, report: Report) -> str:
     if verdict.rows:
         by = {licence: [] for licence in verdict.rows}
         for use in report.sources:
-            for licence in judge_licences({" and ".join(use.licences): 1}).rows:
+            for licence in judge_licences(_stated(use)).rows:
                 by.setdefault(licence, []).append(use.source)
-        rows = [(licence, f"{count:,}", ", ".join(by[licence])) for licence, count in verdict.rows.items()]
-        parts.append(_table(("licence", "rows", "sources"), rows))
+        rows = [
+            (licence, spdx_id(licence) or "none", _asked(licence), f"{count:,}", ", ".join(by[licence]))
+            for licence, count in verdict.rows.items()
+        ]
+        parts.append(_table(("licence", "SPDX", "asks for", "rows", "sources"), rows))
     if verdict.attribute:
         listed = ", ".join(verdict.attribute)
         parts.append(f"Who passes these rows on names the sources above and keeps the notices of {listed}.")
+        named = [use for use in report.sources if set(verdict.attribute) & set(judge_licences(_stated(use)).rows)]
+        parts.append("\n".join(f"- {use.source}, revision {use.revision}, {', '.join(use.licences)}" for use in named))
     if report.calls:
         parts.append("What a model wrote is also under the terms of whoever serves that model.")
     parts.append(f"The licence of each row is in `provenance`. {NOT_ADVICE}")
     return "\n\n".join(parts)
+
+
+def _stated(use: SourceUse) -> dict[str, int]:
+    return {" and ".join(use.licences): 1}
+
+
+def _asked(licence: str) -> str:
+    return ", ".join(sorted(traits_of(None if licence == NOT_STATED else licence))) or "nothing"
 
 
 def _limits(report: Report) -> str:

@@ -16,37 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from upcycle.errors import ConfigError
-from upcycle.sources.licences import LicenceClass, licence_class
+from upcycle.sources.licences import HUB_LICENCES, LicenceClass, Trait, hub_id, licence_class, traits_of
 
 NOT_STATED = "not stated"
 """How rows of a source without a licence are counted."""
+__all__ = ["HUB_LICENCES", "NOT_ADVICE", "NOT_STATED", "LicenceVerdict", "hub_id", "judge_licences", "licences_of"]
 NOT_ADVICE = "Licences are as the sources state them; this is not legal advice."
 
-_HUB = """
-apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m afl-3.0
-artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0
-cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0
-cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0
-epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research
-intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 openrail++ osl-3.0 postgresql
-ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license fair-noncommercial-research-license llama2 llama3 llama3.1
-llama3.2 llama3.3 llama4 grok2-community gemma unknown other
-"""
-HUB_LICENCES = frozenset(_HUB.split())
-"""Ids the Hub takes in a card's `license`; they are not SPDX ids."""
-
-_ALIASES = {
-    "apache": "apache-2.0",
-    "apache-2": "apache-2.0",
-    "apache2": "apache-2.0",
-    "apache2.0": "apache-2.0",
-    "cc0": "cc0-1.0",
-    "odc-by-1.0": "odc-by",
-    "odbl-1.0": "odbl",
-    "pddl-1.0": "pddl",
-    "gfdl-1.3": "gfdl",
-    "cdla-permissive": "cdla-permissive-2.0",
-}
 _UNSTATED = {"", "unknown", "other", "none", "not-stated", "noassertion"}
 
 
@@ -74,13 +50,6 @@ class LicenceVerdict:
     def facts(self) -> dict[str, Any]:
         """Everything as plain values, for `--json`."""
         return asdict(self)
-
-
-def hub_id(licence: str) -> str:
-    """The licence as the Hub writes it ("CC BY 4.0" is "cc-by-4.0"), or "other" where the Hub has no id for it."""
-    text = re.sub(r"[\s_]+", "-", licence.strip().lower()).replace("creative-commons-", "cc-").removesuffix("-license")
-    text = _ALIASES.get(text, text)
-    return text if text in HUB_LICENCES and text not in ("unknown", "other") else "other"
 
 
 def judge_licences(rows: Mapping[str, int]) -> LicenceVerdict:
@@ -164,11 +133,8 @@ def _shares_alike(licence: str) -> bool:
     return licence_class(licence) is LicenceClass.SHARE_ALIKE or "sa" in re.split(r"[^a-z]+", licence.lower())
 
 
-_FREE = {"cc0-1.0", "unlicense", "wtfpl", "pddl", "0bsd", "public-domain", "public domain"}
-
-
 def _asks_for_names(licence: str) -> bool:
-    return _normal(licence) not in _FREE
+    return Trait.ATTRIBUTION in traits_of(licence)
 
 
 def _name_of(licences: Mapping[str, int]) -> str:
