@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+# As the command line sets it: two threads that wait for each other on a busy machine are slower than one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from bench import arguments
@@ -130,10 +133,12 @@ def fitted(searches: Sequence[tuple[list[str], np.ndarray, frozenset[str]]], ste
     useful = [(parts, hit / hit.sum()) for parts, hit in useful if hit.any() and len(hit) == DEPTH]
     parts, target = np.stack([one for one, _ in useful]), np.stack([one for _, one in useful])
     weights = np.zeros(parts.shape[2])
+    flat = parts.reshape(-1, parts.shape[2])
     for _ in range(steps):
-        likely = np.exp(parts @ weights - (parts @ weights).max(axis=1, keepdims=True))
+        likely = (flat @ weights).reshape(target.shape)
+        likely = np.exp(likely - likely.max(axis=1, keepdims=True))
         likely /= likely.sum(axis=1, keepdims=True)
-        weights += 0.05 * np.einsum("qc,qcp->p", target - likely, parts) / len(parts)
+        weights += 0.05 * ((target - likely).reshape(-1) @ flat) / len(parts)
     return weights
 
 

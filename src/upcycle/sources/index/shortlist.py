@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from upcycle.language import detect
 from upcycle.sources.index.card_index import Found
 from upcycle.sources.index.listing import Listing
-from upcycle.sources.index.reasons import begins_word
+from upcycle.sources.index.reasons import begins_word, spaced
 from upcycle.sources.index.understanding import bare
 from upcycle.sources.words import form_words, query_terms, terms, words
 
@@ -35,6 +35,7 @@ _WINDOW = 20
 _BEST_OF_WINDOW = 5
 _CARD_CHARS = 400
 _ROW_CHARS = 300
+_SAMPLE_CHARS = 2_000
 # Columns in which what a task's demonstrations look like is found, by the word that `form_words` has for it.
 _ROLES = {
     "choice": ("choices", "options", "answers", "endings", "distractor", "opa", "option"),
@@ -61,8 +62,8 @@ async def shortlist(
 
 def looked_into(query: str, found: Sequence[Found], *, demonstrations: Sequence[str] = ()) -> list[Found]:
     """What was found, ordered again by how columns, rows and language fit; equal scores keep their order."""
-    said = [" ".join(words(" ".join(one.listing.columns))) for one in found]
-    rows = [one.listing.sample.lower() for one in found]
+    said = [spaced(" ".join(words(" ".join(one.listing.columns)))) for one in found]
+    rows = [spaced(one.listing.sample[:_SAMPLE_CHARS]) for one in found]
     spread = Counter(term for told, row in zip(said, rows, strict=True) for term in {*terms(told), *terms(row)})
     wanted = query_terms(bare(query), demonstrations, spread, max(1, len(found)))
     names = [[term.word for term in wanted if begins_word(term.stem, text)] for text in said]
