@@ -65,6 +65,7 @@ def test_what_a_page_says_runs(page: Path, tmp_path: Path):
     }
     work = tmp_path / "work"
     work.mkdir()
+    (work / "examples").symlink_to(ROOT / "examples")
     for block in runnable(page):
         program = ["bash", "-euo", "pipefail", "-c"] if block.language == "bash" else [sys.executable, "-c"]
         if "from datasets import" in block.text:

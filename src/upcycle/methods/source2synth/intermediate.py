@@ -135,7 +135,7 @@ class Served:
         messages = ({"role": "system", "content": self._system},
                     {"role": "user", "content": f"<input>\n{prompt}\n</input>"})  # fmt: skip
         heat = self._temperature if samples > 1 else 0.0
-        return Request(messages, METHOD, _TOKENS, heat, sample=number)
+        return Request(messages, "intermediate", _TOKENS, heat, sample=number)
 
     async def likelihood(self, text: str) -> float | None:
         if not isinstance(self._model, Scoring):

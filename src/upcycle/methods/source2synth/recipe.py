@@ -31,7 +31,7 @@ from upcycle.errors import ConfigError, RowError, RowKind
 from upcycle.llm.model import Request
 from upcycle.llm.replies import Reply
 from upcycle.methods.prompts import show_task
-from upcycle.methods.source2synth.application import METHOD, Blank, Executor, Ground, Grounded, Truth, Unit, Writer
+from upcycle.methods.source2synth.application import Blank, Executor, Ground, Grounded, Truth, Unit, Writer
 from upcycle.methods.source2synth.matching import soft_match
 from upcycle.records import Dropped
 from upcycle.yamlfile import load_yaml
@@ -219,8 +219,9 @@ class RecipeApplication:
         )
 
     def _request(self, prompt: str, number: int, tokens: int, schema: dict[str, Any] | None = None) -> Request:
+        stage = "topic" if schema is None else "construct"
         return Request(
-            ({"role": "user", "content": prompt},), METHOD, tokens, _TEMPERATURE, schema=schema, sample=number
+            ({"role": "user", "content": prompt},), stage, tokens, _TEMPERATURE, schema=schema, sample=number
         )
 
     def _schema(self) -> dict[str, Any]:
