@@ -1,6 +1,7 @@
 """`python -m upcycle.testing serve`: the fake server, or any embedded model behind the same wire, as a process.
 
-Its first line is the address to give as `--base-url`. It runs until it is interrupted or terminated.
+Its first line is the address to give as `--base-url`. `hub DIR` serves a folder of datasets as a Hub: its first line is
+what to give as HF_ENDPOINT, its second the address of its datasets server. Both run until they are interrupted.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
-from upcycle.errors import UpcycleError
+from upcycle.errors import ConfigError, UpcycleError
 from upcycle.llm.connect import choose, provider
+from upcycle.testing.hub import FakeHub
 from upcycle.testing.server import FakeServer
 from upcycle.testing.writers import write
 
@@ -22,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve; returns the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        asyncio.run(_serve(given))
+        asyncio.run(_hub(given) if given.verb == "hub" else _serve(given))
     except UpcycleError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -31,7 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m upcycle.testing", description=__doc__)
-    serve = parser.add_subparsers(dest="verb", required=True).add_parser("serve", help="serve until interrupted")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    hub = verbs.add_parser("hub", help="serve the folders of a folder as the datasets of a Hub, until interrupted")
+    hub.add_argument("folder", metavar="DIR", type=Path)
+    hub.add_argument("--host", default="127.0.0.1")
+    hub.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    serve = verbs.add_parser("serve", help="serve until interrupted")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=0, help="0 takes a free one")
     serve.add_argument("--model", help="serve this model (embedded/NAME or a .gguf) instead of echoing")
@@ -46,6 +54,24 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--key", default="", help="the key to insist on")
     serve.add_argument("--seed", type=int, default=0)
     return parser
+
+
+def _stopped() -> asyncio.Event:
+    stopped = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
+    return stopped
+
+
+async def _hub(given: argparse.Namespace) -> None:
+    if not given.folder.is_dir():
+        raise ConfigError(f"{given.folder} is not a folder; give one whose folders are datasets")
+    hub = FakeHub(host=given.host, port=given.port)
+    hub.load(given.folder)
+    stopped = _stopped()
+    async with hub:
+        print(hub.url, hub.rows_url, sep="\n", flush=True)
+        await stopped.wait()
 
 
 async def _serve(given: argparse.Namespace) -> None:
@@ -67,9 +93,7 @@ async def _serve(given: argparse.Namespace) -> None:
         host=given.host,
         port=given.port,
     )
-    stopped = asyncio.Event()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
+    stopped = _stopped()
     async with server:
         print(server.url, flush=True)
         await stopped.wait()

@@ -97,6 +97,7 @@ class Hub:
         self.rows_address = _address(given) if given else None
         self.requests = 0
         """How many were sent."""
+        _be_quiet()
         self._headers = build_hf_headers(token=get_token() or False, library_name="upcycle")
         self._pause = pause
         self._until = 0.0
@@ -218,6 +219,16 @@ class Hub:
         with self._lock:
             self._until = time.monotonic() + min(seconds, _LONGEST_PAUSE)
         return True
+
+
+def _be_quiet() -> None:
+    """Some library sets the root logger to INFO on import; a line a request would then be printed."""
+    import logging
+
+    for name in ("httpx", "httpx2"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
 
 
 def path_of(name: str, *, resolve: str = "", file: str = "") -> str:

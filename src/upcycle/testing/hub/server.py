@@ -9,6 +9,7 @@ import asyncio
 import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
@@ -91,6 +92,12 @@ class FakeHub(InThread):
     def repo(self, name: str, *, private: bool = False) -> HubRepo:
         """The repository of that name; made where there is none."""
         return self.repos.setdefault(name, HubRepo(name, private))
+
+    def load(self, folder: Path, owner: str = "local") -> None:
+        """Every folder below this one as a dataset of that owner."""
+        for below in sorted(one for one in folder.iterdir() if one.is_dir()):
+            files = {path.relative_to(below).as_posix(): path for path in sorted(below.rglob("*")) if path.is_file()}
+            self.repo(f"{owner}/{below.name}").write({name: path.read_bytes() for name, path in files.items()})
 
     async def __aenter__(self) -> Self:
         self._port = await self._start(self.routes(), self._port)
