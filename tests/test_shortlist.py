@@ -68,16 +68,20 @@ def test_columns_of_options_are_wanted_where_the_demonstrations_have_options():
     assert "form" not in looked_into("Answer", candidates)[0].parts
 
 
-def test_a_dataset_in_another_language_is_put_last_and_says_so():
-    query = "Decide whether what a customer wrote about a film is positive or negative"
-    ranked = looked_into(query, found(
+def test_a_dataset_in_another_language_than_the_demonstrations_is_put_last_and_says_so():
+    candidates = found(
         Listing("a/russian", languages=("ru",)),
         Listing("b/silent"),
         Listing("c/english", languages=("en-GB",)),
         Listing("d/many", languages=("ru", "multilingual")),
-    ))  # fmt: skip
+    )
+    query = "Decide whether what somebody wrote about a film is positive"
+    ranked = looked_into(
+        query, candidates, demonstrations=["What a wonderful evening that was for all of us\npositive"]
+    )
     assert ids(ranked) == ["b/silent", "c/english", "d/many", "a/russian"]
     assert ranked[-1].why.endswith("in another language")
+    assert ids(looked_into("Sort comments in Russian", candidates))[0] == "a/russian", "English words are no wish"
 
 
 def preferring(wanted: set[str]) -> ScriptedModel:

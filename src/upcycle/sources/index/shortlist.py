@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upcycle.language import detect
 from upcycle.sources.index.card_index import Found
 from upcycle.sources.index.listing import Listing
 from upcycle.sources.index.reasons import begins_word, spaced
@@ -62,6 +61,8 @@ async def shortlist(
 
 def looked_into(query: str, found: Sequence[Found], *, demonstrations: Sequence[str] = ()) -> list[Found]:
     """What was found, ordered again by how columns, rows and language fit; equal scores keep their order."""
+    from upcycle.language import detect
+
     said = [spaced(" ".join(words(" ".join(one.listing.columns)))) for one in found]
     rows = [spaced(one.listing.sample[:_SAMPLE_CHARS]) for one in found]
     spread = Counter(term for told, row in zip(said, rows, strict=True) for term in {*terms(told), *terms(row)})
@@ -83,7 +84,8 @@ def looked_into(query: str, found: Sequence[Found], *, demonstrations: Sequence[
     added = {"columns": _COLUMNS, "rows": _ROWS}
     standard = {name: _standardised(values) for name, values in halves.items()}
     forms = [name for name in _ROLES if name in form_words(demonstrations)]
-    spoken = detect("\n".join([query, *demonstrations])).code
+    # What somebody writes in English may be about comments in German; only examples of the task show its language.
+    spoken = detect("\n".join(demonstrations)).code if demonstrations else "und"
     again = []
     for number, one in enumerate(found):
         parts = {name: round(added[name] * values[number], 3) for name, values in standard.items()}
