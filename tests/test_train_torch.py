@@ -300,6 +300,8 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_ends_as_one_that_was_
             break
     process.wait()
     process.stdout.close()
+    with pytest.raises(ConfigError, match="is not finished; run the same `upcycle train` again, and it goes on"):
+        load(tmp_path / "killed")
     again = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     first = next(line for line in again.stdout.splitlines() if "going on at step" in line)
     assert 6 <= int(first.split()[-1]) <= 8

@@ -20,14 +20,12 @@ from upcycle.config import Training
 from upcycle.errors import ConfigError, StaleRunError, boundary
 from upcycle.records import Example
 from upcycle.training.bases import is_causal
+from upcycle.training.chains import with_chains
 from upcycle.training.kinds import kind_of
 from upcycle.training.predictor import Predictor, Progress, Told, silent
-from upcycle.training.saved import facts_of, load, write_facts
+from upcycle.training.saved import WORK, facts_of, load, write_facts
 from upcycle.training.seen import write_seen
 from upcycle.training.weights import check_real, dimp_weight, own_probabilities, weights_of
-
-WORK = "training"
-"""Folder inside a student's folder where unfinished training lies."""
 
 _DIGEST = "digest"
 _LOCK = ".training"
@@ -61,7 +59,11 @@ def fit(
     told = told or silent
     if not examples:
         raise ConfigError("there are no examples to train on; give at least one")
+    if settings.teach == "chain":
+        examples, validation = with_chains(examples), with_chains(validation)
     kind = kind_for(settings, examples)
+    if settings.teach == "chain" and kind != "text":
+        raise ConfigError(f"a student of {kind}s cannot say a chain; leave out teach: chain, or take kind: text")
     student = student_of(settings, kind)
     digest = digest_of(settings, seed, examples, validation, real)
     if folder is None:
@@ -99,9 +101,11 @@ def _fit(
     if kind == "text":
         from upcycle.training.sft import fit_text
 
-        return fit_text(
+        made = fit_text(
             examples, settings, student=student, validation=validation, work=work, seed=seed, told=told
         )  # fmt: skip
+        made.facts["teach"] = settings.teach
+        return made
     if kind == "span":
         from upcycle.training.span import fit_spans
 
@@ -119,7 +123,7 @@ def kind_for(settings: Training, examples: Sequence[Example]) -> str:
     """What is learned: the kind that is named, text where a causal language model is, else what the outputs ask for."""
     if settings.kind != "auto":
         return settings.kind
-    return "text" if is_causal(settings.student) else kind_of(examples)
+    return "text" if settings.teach == "chain" or is_causal(settings.student) else kind_of(examples)
 
 
 def student_of(settings: Training, kind: str) -> str:

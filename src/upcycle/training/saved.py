@@ -17,6 +17,9 @@ from upcycle.training.predictor import Predictor
 
 NAME = "upcycle-model.json"
 
+WORK = "training"
+"""Folder inside a student's folder where unfinished training lies."""
+
 _ENDINGS = {
     "ForCausalLM": "causal",
     "LMHeadModel": "causal",
@@ -106,6 +109,10 @@ def _architecture(folder: Path) -> str:
     for ending, kind in _ENDINGS.items():
         if ending in names:
             return kind
+    if not names and (folder / WORK).is_dir():
+        raise ConfigError(
+            f"the training in {folder} is not finished; run the same `upcycle train` again, and it goes on"
+        )
     what = f"holds {names}" if names else "holds no model"
     raise ConfigError(
         f"{folder} {what}; give a folder that `upcycle train` wrote, or one of a Hugging Face causal language model,"
