@@ -1,6 +1,6 @@
 """Are the datasets that people ended up using found from a sentence, or keyphrases, that say what they wanted to build?
 
-    python benchmarks/retrieval.py --data FOLDER [--json] [--resamples 1000] [--static]
+    python benchmarks/retrieval.py --data FOLDER [--json] [--resamples 1000] [--encoder best]
 
 The task is DataFinder's (arXiv 2305.16636): 7,564 descriptions, queries with the datasets their papers used. A dataset
 younger than the query's year may not be found; MAP and MRR are of the first five; queries without any gold dataset are
@@ -130,12 +130,18 @@ def cross_validated(index: CardIndex, forms: Mapping[str, Sequence[Query]], fold
 def fitted(searches: Sequence[tuple[list[str], np.ndarray, frozenset[str]]], steps: int = 1_500) -> np.ndarray:
     """Weights under which the gold datasets are likeliest among what was found, by gradient ascent."""
     useful = [(parts, np.array([one in gold for one in ids])) for ids, parts, gold in searches]
-    useful = [(parts, hit / hit.sum()) for parts, hit in useful if hit.any() and len(hit) == DEPTH]
-    parts, target = np.stack([one for one, _ in useful]), np.stack([one for _, one in useful])
-    weights = np.zeros(parts.shape[2])
+    useful = [(parts, hit / hit.sum()) for parts, hit in useful if hit.any()]
+    if not useful:
+        raise SystemExit("no query finds any of its datasets; is this the folder of the DataFinder data?")
+    width = useful[0][0].shape[1]
+    parts, target = np.zeros((len(useful), DEPTH, width)), np.zeros((len(useful), DEPTH))
+    absent = np.full((len(useful), DEPTH), -1e9)
+    for number, (own, hit) in enumerate(useful):
+        parts[number, : len(own)], target[number, : len(own)], absent[number, : len(own)] = own, hit, 0.0
+    weights = np.zeros(width)
     flat = parts.reshape(-1, parts.shape[2])
     for _ in range(steps):
-        likely = (flat @ weights).reshape(target.shape)
+        likely = (flat @ weights).reshape(target.shape) + absent
         likely = np.exp(likely - likely.max(axis=1, keepdims=True))
         likely /= likely.sum(axis=1, keepdims=True)
         weights += 0.05 * ((target - likely).reshape(-1) @ flat) / len(parts)
@@ -162,9 +168,9 @@ def built(data: Path, encoder: str | None) -> Path:
     return folder
 
 
-def best_encoder(*, static: bool) -> str | None:
-    """What `upcycle search` would take."""
-    names = ("static",) if static else ("minilm", "static")
+def found_encoder(wanted: str) -> str | None:
+    """The encoder of this name, if it is here; "best" is what `upcycle search` would take."""
+    names = {"best": ("minilm", "static"), "none": ()}.get(wanted, (wanted,))
     return next((name for name in names if encoder_named(name) is not None), None)
 
 
@@ -172,12 +178,12 @@ def main() -> int:
     parser = arguments(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with collection.parquet and queries.jsonl")
     parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--static", action="store_true", help="static word vectors, also where MiniLM was fetched")
+    parser.add_argument("--encoder", choices=("best", "minilm", "static", "none"), default="best")
     args = parser.parse_args()
     if not (args.data / "collection.parquet").is_file():
         print(f"{args.data} holds no collection.parquet; give the folder of the DataFinder data", file=sys.stderr)
         return 2
-    encoder = best_encoder(static=args.static)
+    encoder = found_encoder(args.encoder)
     index = CardIndex.open(built(args.data, encoder))
     print(f"encoder: {encoder or 'none installed: words alone'}; upcycle models fetch minilm brings the best one")
     facts: dict[str, Any] = {"encoder": encoder}
