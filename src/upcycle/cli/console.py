@@ -79,9 +79,12 @@ def _bar() -> Iterator[Listener]:
 
         def listener(event: Event) -> None:
             if event.kind == "progress":
+                what = _UNITS.get(event.stage, "examples")
                 if not rows:
-                    what = _UNITS.get(event.stage, "examples")
                     rows.append(progress.add_task(what, total=event.data["wanted"], cost=""))
+                elif (bar := progress.tasks[0]).description != what or event.data["kept"] < bar.completed:
+                    # Another work has begun (the next student of a comparison), whose pace is its own.
+                    progress.reset(rows[0], total=event.data["wanted"], description=what)
                 progress.update(rows[0], total=event.data["wanted"], completed=event.data["kept"],
                                 cost=_cost(event.data).removeprefix(", "))  # fmt: skip
             elif (text := sentence(event)) is not None:
