@@ -98,6 +98,5 @@ def test_words_and_priors_alone_beat_the_published_retriever(shared_data: Path, 
     write_index(retrieval.listings(folder), tmp_path)
     index = CardIndex.open(tmp_path)
     recall = retrieval.NAMES.index("R@5")
-    assert retrieval.run(index, retrieval.queries(folder, "query"), retrieval.WITHOUT_MEANING)[:, recall].mean() > 32
-    rows = retrieval.run(index, retrieval.queries(folder, "keyphrase_query"), retrieval.WITHOUT_MEANING)
-    assert rows[:, recall].mean() > 35
+    rows = retrieval.run(index, retrieval.queries(folder, "query"), retrieval.WITHOUT_MEANING)
+    assert rows[:, recall].mean() > 32  # the published one: 31.6 over all queries

@@ -226,8 +226,8 @@ class CardIndex:
         total, squares = float(bm25.sum()), float((bm25**2).sum())
         middle = total / len(self)
         deviation = max(max(squares / len(self) - middle**2, 0.0) ** 0.5, 1e-9)  # rounding may take it below 0
-        return candidates, {
-            "meaning": (near - mean) / spread if spread > 1e-9 else np.zeros_like(near),
+        meaning = (near - mean) / spread if spread > 1e-9 else np.zeros_like(near)
+        return candidates, ({"meaning": meaning} if self._vectors is not None else {}) | {
             "words": _damped((found - middle) / deviation) if len(bm25) else np.zeros_like(found),
             "popularity": self._popularity[candidates],
             "mentions": self._mentioned[candidates],

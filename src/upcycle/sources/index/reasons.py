@@ -33,7 +33,7 @@ def why(listing: Listing, parts: Mapping[str, float], wanted: Sequence[Term], me
     said = [
         f"card: {', '.join(matched)}" if matched else "",
         f"columns: {', '.join(inside)}" if inside else "",
-        "near in meaning" if parts["meaning"] > _NEAR else "",
+        "near in meaning" if parts.get("meaning", 0.0) > _NEAR else "",
         f"used often ({listing.popularity:,.0f})" if listing.popularity and parts["popularity"] >= _MUCH else "",
         f"named by {mentions} other cards" if mentions > _SEVERAL else "",
     ]
