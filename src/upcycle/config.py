@@ -252,6 +252,9 @@ class Training(_Section):
     )
     four_bit: bool | None = Field(None, description="QLoRA; not given: where CUDA and bitsandbytes are there.")
     merged: bool = Field(False, description="Write whole weights, not an adapter.")
+    teach: Literal["answer", "chain"] = Field(
+        "answer", description="What it is taught: the output, or the rationale and then the output."
+    )
 
 
 class Compare(_Section):

@@ -199,7 +199,9 @@ def student(config: BuildConfig, name: str | None) -> Train:
     """Trains the students that methods need inside, or opens the folder where an earlier process left one whole."""
     from upcycle.training.fit import fit
 
-    settings = config.training if name is None else config.training.model_copy(update={"student": name})
+    # What methods teach holds its chain already, where it is to have one.
+    named = {"teach": "answer"} if name is None else {"teach": "answer", "student": name}
+    settings = config.training.model_copy(update=named)
 
     def train(examples: Sequence[Example], *, folder: Path, told: Told) -> Predictor:
         return fit(examples, settings, folder=folder, seed=config.seed, told=told)

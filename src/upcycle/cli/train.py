@@ -43,6 +43,10 @@ def arguments(verb: argparse.ArgumentParser) -> None:
         "--weights", choices=("given", "none", "dimp"),
         help="how much each example counts: as its row says, all alike, or the DIMP loss with --real",
     )  # fmt: skip
+    verb.add_argument(
+        "--teach", choices=("answer", "chain"),
+        help="what it is taught: each row's output (default), or its rationale and then the output",
+    )  # fmt: skip
     verb.add_argument("--real", metavar="FILE", help="real examples that the DIMP weights are learned from")
     verb.add_argument("--merged", action="store_true", help="write whole weights, not an adapter beside its base")
     verb.add_argument(
@@ -56,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     from upcycle.cli import console
     from upcycle.cli.working import at_once
 
-    names = ("student", "kind", "epochs", "rank", "batch", "max_tokens", "patience", "weights")
+    names = ("student", "kind", "epochs", "rank", "batch", "max_tokens", "patience", "weights", "teach")
     settings = {name: value for name in names if (value := getattr(args, name)) is not None}
     settings |= {name: tuple(value) for name, value in (("learning_rates", args.rate), ("alphas", args.alpha)) if value}
     settings |= {name: True for name in ("grid", "merged") if getattr(args, name)}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from upcycle.errors import ConfigError, boundary
 from upcycle.training import scoring
 from upcycle.training.bases import need_torch, quiet
+from upcycle.training.chains import answer_of
 from upcycle.training.memory import halved
 from upcycle.training.prompting import Prompting
 from upcycle.training.saved import facts_of, write_facts
@@ -72,7 +74,7 @@ class CausalPredictor:
             torch.manual_seed(self.seed)
             for batch in batches([len(prompt) + self.new_tokens for prompt in prompts], _BATCH_TOKENS // samples):
                 halved(batch, answer)
-        return said
+        return [[answer_of(text) for text in texts] for texts in said] if self.facts.get("teach") == "chain" else said
 
     def _generate(self, prompts: Sequence[Sequence[int]], samples: int) -> list[str]:
         import torch
@@ -101,15 +103,17 @@ class CausalPredictor:
         """Keys and values of all tokens but the last of each prompt; None where the model keeps them otherwise."""
         from transformers import DynamicCache
 
-        if ids.shape[1] < 2:
+        body = backbone(self.model)
+        if ids.shape[1] < 2 or "position_ids" not in signature(body.forward).parameters:
             return None
         places = (mask.cumsum(-1) - 1).clamp(min=0)[:, :-1]
-        read = backbone(self.model)(
+        read = body(
             input_ids=ids[:, :-1].to(self.model.device), attention_mask=mask[:, :-1].to(self.model.device),
             position_ids=places.to(self.model.device), use_cache=True,
         )  # fmt: skip
         kept = getattr(read, "past_key_values", None)
-        return kept if isinstance(kept, DynamicCache) else None
+        whole = isinstance(kept, DynamicCache) and not any(getattr(one, "is_sliding", False) for one in kept.layers)
+        return kept if whole else None
 
     def score(self, inputs: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """Sum of the log-probabilities of each choice's tokens after each input."""

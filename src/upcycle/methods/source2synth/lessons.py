@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from upcycle.config import Source2Synth
 from upcycle.methods.source2synth.application import Application, Grounded
-from upcycle.methods.source2synth.matching import ANSWER_MARK
 from upcycle.records import Example
+from upcycle.training.chains import taught_of as with_chain
 from upcycle.training.kinds import kind_of
 
 
@@ -32,10 +32,7 @@ def taught(grounded: Grounded, settings: Source2Synth) -> str:
 
 def taught_of(answer: str, rationale: str | None, settings: Source2Synth) -> str:
     """What a model is to say, of an answer and the chain before it."""
-    if settings.teach == "answer":
-        return answer
-    chain = f"{rationale}\n" if rationale else ""
-    return f"{chain}{ANSWER_MARK} {answer}"
+    return answer if settings.teach == "answer" else with_chain(answer, rationale)
 
 
 def example_of(grounded: Grounded, settings: Source2Synth, *, slice_: int) -> Example:

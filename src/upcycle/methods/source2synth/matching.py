@@ -11,21 +11,12 @@ from __future__ import annotations
 import re
 
 from upcycle.evaluation.metrics import exact, number_of, soft
+from upcycle.training.chains import ANSWER_MARK, answer_of
 
-ANSWER_MARK = "Answer:"
-"""Stands between a chain and its answer."""
+__all__ = ["ANSWER_MARK", "answer_of", "soft_match"]
 
 _ROOM = 12
 _NUMBERS = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?%?")
-
-
-def answer_of(said: str) -> str:
-    """The answer in a reply: what follows its last "Answer:", else the whole of it.
-
-    >>> answer_of("Who led it? Byron. Answer: a bear")
-    'a bear'
-    """
-    return said.rpartition(ANSWER_MARK)[2].strip() if ANSWER_MARK in said else said.strip()
 
 
 def soft_match(said: str, answer: str) -> bool:
