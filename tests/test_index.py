@@ -16,6 +16,7 @@ from upcycle.errors import SourceError
 from upcycle.sources.encoder import SentenceEncoder
 from upcycle.sources.index.card_index import CardIndex, Filters, Weights
 from upcycle.sources.index.listing import Listing, from_card, from_row, prose
+from upcycle.sources.index.prior import standardised
 from upcycle.sources.index.store import current, write_index
 from upcycle.sources.index.understanding import bare
 
@@ -245,3 +246,48 @@ def test_an_index_in_use_can_be_written_anew(folder: Path):
     write_index([*CARDS, Listing("g/new", text="Something about volcanoes.")], folder)
     assert opened.search("film reviews")[0].listing.id == "a/reviews"
     assert ids(CardIndex.open(folder), "volcanoes")[0] == "g/new"
+
+
+def test_what_everyone_uses_counts_only_so_much():
+    usual = [float(count) for count in range(200)]
+    told = standardised([*usual, 1e12, None])
+    assert told[-2] == 4.0
+    assert told[-1] == 0.0
+    assert abs(float(told[:-2].mean())) < 0.2
+
+
+def test_one_rare_word_does_not_decide_a_search_alone(tmp_path: Path):
+    many = [Listing(f"x/{n}", text=f"Film reviews of the year {n}.") for n in range(400)]
+    odd = Listing("y/odd", text="zyzzyva")
+    write_index([*many, odd], tmp_path)
+    found = CardIndex.open(tmp_path).search("zyzzyva")
+    assert found[0].listing.id == "y/odd"
+    assert 4 < found[0].parts["words"] < 12
+
+
+def test_neighbours_of_what_was_found_first_come_before_the_rest(tmp_path: Path):
+    def directions(texts: Sequence[str]) -> np.ndarray:
+        rows = np.full((len(texts), 64), 0.01, np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            row[:2] = (0.0 if "unlike" in text else 1.0, 0.3)
+            row[2 + len(text) % 60] += 0.2
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    cards = [Listing(f"a/{n}", text=f"A collection of birdsong, part {n}, {'x' * n}.") for n in range(12)]
+    cards += [Listing("b/like", text="Alike."), *(Listing(f"c/{n}", text=f"unlike {'y' * n}") for n in range(30))]
+    encoder = SentenceEncoder("directions", directions)
+    index = CardIndex(write_index(cards, tmp_path, encoder=encoder), encoder, "directions")
+    found = index.search("birdsong", limit=50, weights=Weights(0.0, 1.0, 0.0, 0.0, 1.0))
+    assert found[12].listing.id == "b/like"
+    assert found[12].parts["neighbours"] > found[20].parts["neighbours"]
+
+
+def test_neighbours_are_those_of_what_may_be_found(tmp_path: Path):
+    encoder = SentenceEncoder("letters", letters)
+    index = CardIndex(write_index(CARDS, tmp_path, encoder=encoder), encoder, "letters")
+    assert index.search("film reviews", filters=Filters(blocked=("/",))) == []
+
+
+def test_words_in_which_tasks_are_put_count_in_an_index(tmp_path: Path):
+    write_index([Listing("a/qa", text="Question answering."), *CARDS], tmp_path)
+    assert ids(CardIndex.open(tmp_path), "question answering")[0] == "a/qa"
