@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,12 +21,12 @@ for library in ("torch", "transformers", "trl", "peft", "accelerate"):
     pytest.importorskip(library, reason="needs upcycle[train]", exc_type=ImportError)
 
 ROWS = 16
-FLAGS = ["-n", str(ROWS), "--seeds", "2", "--epochs", "1", "--gold-share", "0.5"]
+FLAGS = ["-n", str(ROWS), "--seeds", "1", "--epochs", "1", "--gold-share", "0.5"]
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, int]]:
-    """A comparison that was killed while its fifth student was at work: its folder, what it said, what was finished."""
+    """A comparison killed while its fourth student was at work: its folder, what it said, what was finished."""
     folder = tmp_path_factory.mktemp("models")
     write_task(folder, gold=110, source=60)
     student = tiny_models.causal(folder / "student", chat=True)
@@ -43,7 +42,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], d
         said.append(line)
         event = json.loads(line)
         legs += event["stage"] == "compare" and event["kind"] == "leg"
-        if legs == 4 and event["stage"] == "train" and event["kind"] == "progress":
+        if legs == 3 and event["stage"] == "train" and event["kind"] == "progress":
             os.kill(process.pid, signal.SIGKILL)
             break
     process.wait()
@@ -51,31 +50,27 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], d
     return folder, said, _written(folder)
 
 
-@pytest.fixture(scope="module")
-def resumed(killed: tuple[Path, list[str], dict[str, int]]) -> dict[str, Any]:
-    folder, _, _ = killed
-    done = command(folder, "--json", *FLAGS, "--student", str(folder / "student"))
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 def _written(folder: Path) -> dict[str, int]:
     return {file.name: file.stat().st_mtime_ns for file in (folder / "cmp" / "legs").glob("*.json")}
 
 
 @pytest.mark.slow
-def test_no_finished_leg_is_trained_again_after_a_kill_in_the_middle_of_one(killed, resumed):
-    folder, _, finished = killed
-    assert len(finished) >= 5, "four students, and the model that was only prompted"
-    assert finished.items() <= _written(folder).items()
-    assert resumed["found"] >= len(finished)
-    assert resumed["trained"] + resumed["found"] >= len(_written(folder))
+def test_killed_while_a_language_model_learns_it_goes_on_and_holds_every_leg(killed):
+    folder, said, finished = killed
+    events = [json.loads(line) for line in said]
+    steps = [one for one in events if one["stage"] == "train" and one["kind"] == "progress"]
+    assert steps, "how the student at work gets on is told"
+    assert all(one["seconds_left"] >= 0 for one in steps)
+    assert any(one["stage"] == "evaluate" and one["kind"] == "progress" for one in events)
+    assert any(one["kind"] == "leg" and one["seconds_left"] is not None for one in events)
+    done = command(folder, "--json", *FLAGS, "--student", str(folder / "student"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(finished) >= 4, "three students, and the model that was only prompted"
+    assert finished.items() <= _written(folder).items(), "no finished one is trained again"
+    assert found["found"] >= len(finished)
     assert not list((folder / "cmp" / "legs").glob("*.training")), "what training left is cleared away"
-
-
-@pytest.mark.slow
-def test_a_language_model_is_also_prompted_and_every_set_of_rows_is_learned_by_tfidf_too(resumed):
-    legs = {leg["name"]: leg for leg in resumed["legs"]}
+    legs = {leg["name"]: leg for leg in found["legs"]}
     assert {"few-shot prompting", "existing", "transformed", "gold", "random rows"} <= set(legs)
     for name in ("existing", "transformed", "gold"):
         assert legs[f"{name}, TF-IDF"]["student"] == "tfidf"
@@ -83,17 +78,6 @@ def test_a_language_model_is_also_prompted_and_every_set_of_rows_is_learned_by_t
         assert legs[name]["student"].endswith("student")
     assert legs["few-shot prompting"]["kind"] == "prompt"
     assert all(leg["low"] <= leg["value"] <= leg["high"] for leg in legs.values())
-
-
-@pytest.mark.slow
-def test_how_the_student_at_work_gets_on_is_told_with_the_time_left(killed):
-    _, said, _ = killed
-    events = [json.loads(line) for line in said]
-    steps = [one for one in events if one["stage"] == "train" and one["kind"] == "progress"]
-    assert steps
-    assert all(one["seconds_left"] >= 0 for one in steps)
-    assert any(one["stage"] == "evaluate" and one["kind"] == "progress" for one in events)
-    assert any(one["kind"] == "leg" and one["seconds_left"] is not None for one in events)
 
 
 class Poisoner:
