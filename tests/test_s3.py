@@ -171,6 +171,21 @@ async def test_a_row_of_the_first_set_is_given_some_of_its_labels_reasons_withou
     assert len({tuple(re.findall(r"reason (\d+)", prompt)) for prompt in first}) > 40
 
 
+async def test_fewer_reasons_than_a_row_is_given_are_none_and_that_is_told(tmp_path: Path):
+    critic = Critic()
+
+    def script(request: Request) -> Any:
+        if "different reasons" in asked(request) and label_in(asked(request)) == "negative":
+            return {"reasons": ["1. 'It drags'", "2. It drags", "- It drags"]}
+        return critic(request)
+
+    outcome = await extrapolated(tmp_path, script=script, rows=40, extrapolate="off")
+    told = outcome.told("no reasons")
+    assert [(one["label"], one["why"]) for one in told] == [("negative", "only 1 different ones were named")]
+    assert not outcome.prompts("It drags")
+    assert len(outcome.kept) == 40
+
+
 async def test_rationales_off_asks_for_no_reasons(tmp_path: Path):
     outcome = await extrapolated(tmp_path, rows=30, rationales=0, extrapolate="off")
     assert not outcome.prompts("different reasons")

@@ -17,6 +17,7 @@ _HERE = re.compile(
     re.IGNORECASE,
 )
 _SURE = re.compile(r"\A(?:sure|certainly|of course)[!.:]\s+", re.IGNORECASE)
+_NUMBER = re.compile(r"\A(?:\(?\d{1,3}[.):]|[-*•])\s+")
 _BOLD = re.compile(r"\A\*\*([^*\n]+)\*\*\s*")
 
 
@@ -42,6 +43,15 @@ def cleaned(text: str, *, prefixes: Sequence[str] = ()) -> str:
         if text == before:
             break
     return text
+
+
+def bare(line: str) -> str:
+    """A line of a list on its own: without its number, its dash and the quotation marks around it.
+
+    >>> bare("1. 'It drags,'")
+    'It drags,'
+    """
+    return " ".join(cleaned(_NUMBER.sub("", line.strip(), count=1)).split())
 
 
 def _without_prefix(text: str, prefixes: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from upcycle.llm.model import Model
 from upcycle.methods.generate.ending import Ending
 from upcycle.methods.generate.writing import Failure
 from upcycle.methods.s3 import controls, rounds
+from upcycle.methods.s3.cleaning import bare
 from upcycle.methods.s3.history import History, cluster_facts, exam_facts, pairs
 from upcycle.methods.s3.judging import METHOD, Batch, judged
 from upcycle.methods.s3.looks import FLOOR, Look, copy_check, look
@@ -122,7 +123,11 @@ class Loop:
             except RowError as error:
                 self._tell("no reasons", label=label, why=str(error))
                 continue
-            found[label] = list(dict.fromkeys(" ".join(one.split()) for one in named_reasons if one.strip()))
+            different = list(dict.fromkeys(filter(None, (bare(one) for one in named_reasons))))
+            if len(different) < self.settings.rationales:  # the same few beside every row would make the rows alike
+                self._tell("no reasons", label=label, why=f"only {len(different)} different ones were named")
+                continue
+            found[label] = different
         return found
 
     async def learn_first(self) -> None:
