@@ -203,12 +203,15 @@ def _learn(known: Known, walk: _Walk, entries: Sequence[dict[str, Any]]) -> int:
             listing.modified, listing.revision,
         ):  # fmt: skip
             # The same state: what was read of it stays, and only how much it is used is news.
-            put.append(entry._replace(listing=replace(entry.listing, popularity=listing.popularity, skip=listing.skip)))
+            same = replace(entry.listing, popularity=listing.popularity, skip=listing.skip)
+            if same != entry.listing:
+                known.set_meta(CHANGED, "yes")
+            put.append(entry._replace(listing=same))
             continue
         changed += 1
         put.append(Entry(listing, owes_card=has_card(facts), owes_rows=not listing.skip))
     known.put(put)
-    if put and (changed or walk.kind != "changed"):
+    if changed:
         known.set_meta(CHANGED, "yes")
     return changed
 
