@@ -18,7 +18,7 @@ from upcycle.sources.hub.wire import Hub, HubError
 from upcycle.sources.index.card_index import CardIndex
 from upcycle.sources.index.known import Known
 from upcycle.sources.index.listing import Listing
-from upcycle.testing import FakeHub
+from upcycle.testing import FakeHub, FakeServer
 from whole_runs import UPCYCLE
 
 pytest.importorskip("huggingface_hub")
@@ -300,6 +300,20 @@ def test_another_hub_is_not_mixed_into_the_index_of_the_first(hub: FakeHub):
         with pytest.raises(ConfigError, match="give --fresh to begin anew"):
             build(other)
         assert build(other, fresh=True).listings == 1
+
+
+def test_a_wrong_address_leaves_nothing_behind_that_the_right_one_meets(hub: FakeHub):
+    with pytest.raises(SourceError, match="nothing is known yet"):
+        build_index(endpoint="http://127.0.0.1:9", encoder="none")
+    assert build(hub).listings == 6
+
+
+def test_a_server_that_is_no_hub_is_said_to_be_none(capsys: pytest.CaptureFixture[str]):
+    with FakeServer() as server:
+        assert main(["index", "build", "--hub", "--endpoint", server.url.removesuffix("/v1")]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert "nothing is known yet" in told
 
 
 def test_a_hub_without_datasets_is_said_to_have_none():

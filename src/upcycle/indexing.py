@@ -185,7 +185,7 @@ def update_index(
 
 def _same_hub(known: Known, hub: Hub, *, fresh: bool) -> None:
     listed = known.meta("hub")
-    if listed not in (None, hub.address) and not fresh:
+    if listed not in (None, hub.address) and known.listed() and not fresh:
         raise ConfigError(f"the index is of {listed}, not of {hub.address}; give --fresh to begin anew, or --index DIR")
 
 

@@ -143,7 +143,7 @@ class CardIndex:
         generation = current(folder)
         if generation is None:
             raise SourceError(
-                f"there is no index in {folder}; make one with: upcycle index build, or index import FILE"
+                f"there is no index in {folder}; make one with: upcycle index build --hub, or index import FILE"
             )
         name = orjson.loads((generation / "meta.json").read_bytes())["encoder"] if dense else None
         encoder: SentenceEncoder | None = encoder_named(name) if name else None

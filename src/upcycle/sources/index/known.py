@@ -144,6 +144,10 @@ class Known:
         )
         return [name for (name,) in self._db.execute(query, (most,))]
 
+    def listed(self) -> int:
+        """How many of them a Hub listed."""
+        return self._db.execute("SELECT count(*) FROM crawled").fetchone()[0]
+
     def saw(self, ids: Iterable[str], walk: int) -> None:
         """Remember that a Hub listed these in its walk of this number."""
         self._db.executemany(
