@@ -26,9 +26,10 @@ _INSIDE = """
 import json, os, sys, time
 from pathlib import Path
 from random import Random
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 from upcycle.sources.index.card_index import CardIndex
+from upcycle.sources.index.shortlist import CONSIDERED, looked_into
 index = CardIndex.open(Path(sys.argv[1]), dense=sys.argv[3] == "dense")
 queries = json.loads(Path(sys.argv[2]).read_text())
 for query in queries[:5]:
@@ -38,7 +39,13 @@ for query in queries:
     began = time.perf_counter()
     index.search(query, limit=10)
     seconds.append(time.perf_counter() - began)
-print(json.dumps({"p50": float(np.percentile(seconds, 50)), "p95": float(np.percentile(seconds, 95))}))
+again = []
+for query in queries:
+    began = time.perf_counter()
+    looked_into(query, index.search(query, limit=CONSIDERED))
+    again.append(time.perf_counter() - began)
+told = {"p50": np.percentile(seconds, 50), "p95": np.percentile(seconds, 95), "again": np.percentile(again, 95)}
+print(json.dumps({name: float(value) for name, value in told.items()}))
 """
 _BUILD = """
 import json, sys
@@ -166,6 +173,7 @@ def _small(dump: Path, place: Path, asked: Path, lines: list[Line], facts: dict[
     facts |= {
         "build_s_75k": round(seconds, 2),
         "p95_ms_75k": round(1e3 * times["p95"], 2),
+        "shortlist_p95_ms_75k": round(1e3 * times["again"], 2),
         "cold_ms_75k": round(1e3 * first, 1),
         "rss_mb_75k": round(rss, 1),
         "dense_build_s_75k": round(dense_seconds, 1),
@@ -176,6 +184,7 @@ def _small(dump: Path, place: Path, asked: Path, lines: list[Line], facts: dict[
     lines += [
         Line("75,000 cards: words indexed", f"{seconds:.1f} s", "20 s"),
         Line("  search, p95 warm (p50)", f"{1e3 * times['p95']:.1f} ms ({1e3 * times['p50']:.1f})", "10 ms"),
+        Line("  a hundred found and looked into again, p95", f"{1e3 * times['again']:.1f} ms"),
         Line("  search, cold from the command line", f"{1e3 * first:.0f} ms", "250 ms"),
         Line("  memory while searching", f"{rss:.0f} MB", "400 MB"),
         Line("  words and static vectors indexed", f"{dense_seconds:.1f} s", "360 s"),
