@@ -46,6 +46,7 @@ def test_chains_that_are_not_there_or_cannot_be_said_are_refused_in_a_sentence()
         fit(ROWS, Training(teach="chain", kind="label"))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 def test_a_student_taught_chains_gives_answers_alone_and_does_so_again_when_loaded(tmp_path: Path):
     need_torch()
@@ -74,6 +75,7 @@ def test_draws_from_a_prompt_that_is_read_once_are_those_of_the_whole_model(tmp_
     assert model.predict(asked, samples=3) == [texts * 3 for texts in greedy]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 async def test_a_trained_adapter_is_an_intermediate_model_that_answers_and_tells_likelihoods(tmp_path: Path):
     need_torch()
