@@ -39,9 +39,9 @@ class Weights(NamedTuple):
     """How much each half of the score counts; set by cross-validation on the visible queries of DataFinder.
 
     Fitted as a choice among candidates (the likelihood of the datasets that were used, arXiv 2305.16636), in both
-    forms of the queries together; between the folds no weight moves by more than a quarter. `neighbours` (nearness to
-    the first ten found, a form of pseudo-relevance feedback) is kept below what was fitted, for it repeats the others'
-    mistakes too.
+    forms of the queries together; between the folds no weight moves by more than about a quarter. `neighbours`
+    (nearness to the first ten found, a form of pseudo-relevance feedback) is kept below what was fitted, for it repeats
+    the others' mistakes too.
     """
 
     meaning: float = 1.0
