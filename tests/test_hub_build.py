@@ -18,7 +18,7 @@ from whole_runs import INSTRUCTION, PLAN, UPCYCLE, run, start, wait_for_kept
 pytest.importorskip("huggingface_hub")
 
 NAME = "owner/notes"
-ROWS = 60
+ROWS = 40
 ASKED = "Say whether a film review is positive or negative."
 SHOWN = [
     {"input": "A wonderful film, moving from the first minute.", "output": "positive"},

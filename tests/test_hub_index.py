@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -228,13 +229,19 @@ def command(hub: FakeHub, *more: str) -> list[str]:
             "--encoder", "none", "--cards", "30", "--rows", "30", "--json", *more]  # fmt: skip
 
 
+def until_held(process: subprocess.Popen, hub: FakeHub, stage: str, after: int) -> None:
+    """Return once the process waits for an answer that the hub holds back."""
+    while hub.counts[stage] <= after:
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"it ended with {process.wait(0.02)} before it was held")
+
+
 @pytest.mark.parametrize(("stage", "after"), [("list", 2), ("resolve", 9), ("first-rows", 11)])
 def test_a_killed_listing_goes_on_where_it_stopped_and_asks_nothing_twice(index: Path, stage: str, after: int):
     with FakeHub(page=10, holding={stage: after}) as hub:
         fill(hub, 30)
         with subprocess.Popen(command(hub), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-            while hub.counts[stage] <= after:
-                assert process.poll() is None, process.stderr.read()  # type: ignore[union-attr]
+            until_held(process, hub, stage, after)
             process.send_signal(signal.SIGKILL)
         assert not (index / "current").exists()  # nothing half-written is ever in use
         before = list(hub.asked)
@@ -254,8 +261,7 @@ def test_ctrl_c_is_exit_code_130_and_says_that_it_goes_on(index: Path):
     with FakeHub(page=10, holding={"list": 1}) as hub:
         fill(hub, 30)
         with subprocess.Popen(command(hub), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-            while hub.counts["list"] <= 1:
-                assert process.poll() is None
+            until_held(process, hub, "list", 1)
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -56,7 +56,7 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def hub() -> Iterator[FakeHub]:
     with FakeHub() as running:
-        files = {f"data/train-{n:05}-of-00003.parquet": parquet(questions(4000, 4000 * n)) for n in range(3)}
+        files = {f"data/train-{n:05}-of-00003.parquet": parquet(questions(1500, 1500 * n)) for n in range(3)}
         running.repo(NAME).write({"README.md": CARD, **files})
         yield running
 
@@ -75,7 +75,7 @@ def bytes_read(hub: FakeHub) -> int:
 
 def test_its_card_says_what_the_hub_does_and_its_revision_is_the_commit(hub: FakeHub):
     card = opened(hub).card
-    assert (card.id, card.licence, card.languages, card.rows) == (NAME, "cc-by-4.0", ("en",), 12_000)
+    assert (card.id, card.licence, card.languages, card.rows) == (NAME, "cc-by-4.0", ("en",), 4_500)
     assert card.revision == hub.repos[NAME].sha
     assert [(one.name, one.dtype, one.labels) for one in card.columns] == [
         ("question", "string", None), ("label", "label", ("no", "yes")),
@@ -94,22 +94,22 @@ def test_what_is_drawn_is_every_record_once_and_the_same_as_in_order(hub: FakeHu
     source = opened(hub)
     ordered = {record.ref: record for record in source.records()}
     drawn = list(source.drawn(7))
-    assert len(drawn) == len(ordered) == 12_000
+    assert len(drawn) == len(ordered) == 4_500
     assert all(ordered[record.ref].fields == record.fields for record in drawn)
     assert [record.ref for record in drawn] != list(ordered)
     assert [record.ref for record in opened(hub).drawn(7)] == [record.ref for record in drawn]
     assert {record.revision for record in drawn} == {hub.repos[NAME].sha}
-    assert ordered["default/train/4001"].fields["question"].startswith("Is 4001 even?")
-    assert ordered["default/train/4001"].fields["label"] == "yes"
+    assert ordered["default/train/1501"].fields["question"].startswith("Is 1501 even?")
+    assert ordered["default/train/1501"].fields["label"] == "yes"
 
 
 def test_a_pinned_commit_is_read_as_it_was(hub: FakeHub):
     before = opened(hub)
     name = before.name
     hub.repos[NAME].write({"data/train-00000-of-00003.parquet": parquet([{"question": "new", "label": 0}])})
-    assert open_hub(name, Hub(hub.url)).card.rows == 12_000
+    assert open_hub(name, Hub(hub.url)).card.rows == 4_500
     assert next(iter(open_hub(name, Hub(hub.url)).records())).fields["question"].startswith("Is 0 even?")
-    assert opened(hub).card.rows == 8_001
+    assert opened(hub).card.rows == 3_001
 
 
 def test_text_files_gzip_and_configurations_are_read_as_in_a_folder(hub: FakeHub):
@@ -192,7 +192,7 @@ def test_a_hub_that_stumbles_while_it_is_read_is_asked_again(hub: FakeHub, opera
     hub.refusing[operation] = [fault]
     source = opened(hub)
     hub.refusing[operation] = [fault]
-    assert len(list(source.records())) == 12_000
+    assert len(list(source.records())) == 4_500
 
 
 def test_a_file_that_is_not_as_long_as_the_hub_said_is_no_end_of_the_data(hub: FakeHub):
@@ -211,7 +211,7 @@ def test_a_dataset_that_vanishes_while_it_is_read_is_told_and_what_was_read_stay
     first = [next(records) for _ in range(10)]
     del hub.repos[NAME]
     rest = list(records)
-    assert len(first) + len(rest) < 12_000
+    assert len(first) + len(rest) < 4_500
     assert "is not there, or not for this token" in told[0][1]
 
 
