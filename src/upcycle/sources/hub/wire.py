@@ -207,9 +207,13 @@ class Hub:
 
     def _slow_down(self, headers: Mapping[str, str]) -> bool:
         """Everybody waits as long as the server says; whether it says."""
-        from huggingface_hub.utils import parse_ratelimit_headers
+        try:
+            from huggingface_hub.utils import parse_ratelimit_headers
 
-        asked, limits = headers.get("retry-after", ""), parse_ratelimit_headers(headers)
+            limits = parse_ratelimit_headers(headers)
+        except ImportError:  # a version before the Hub told its limits
+            limits = None
+        asked = headers.get("retry-after", "")
         if re.fullmatch(r"\d+(\.\d+)?", asked):
             seconds = float(asked)
         elif limits is not None:
