@@ -132,7 +132,8 @@ def test_a_lesson_is_short_and_has_one_title(page: Path):
 
 
 def test_the_task_files_page_names_every_key():
-    from upcycle.config import Datatune, Generate, TaskFile
+    from upcycle.config import Datatune, Generate
+    from upcycle.taskfile import TaskFile
 
     page = (ROOT / "docs" / "task-file.md").read_text(encoding="utf-8")
     for key in (*TaskFile.model_fields, *Datatune.model_fields, *Generate.model_fields):

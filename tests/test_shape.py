@@ -16,7 +16,7 @@ LAYERS = (
     ("errors", "yamlfile"),
     ("language", "sandbox"),
     ("records", "contract", "task", "budget", "parts"),
-    ("config",),
+    ("config", "taskfile"),
     ("run",),
     ("llm",),
     ("sources",),

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from upcycle.api import resolve
-from upcycle.config import json_schema, load_task_file
 from upcycle.errors import ConfigError
 from upcycle.task import make_task, read_demonstrations
+from upcycle.taskfile import json_schema, load_task_file
 
 
 def write(path: Path, text: str) -> Path:

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upcycle.config import BuildConfig, load_task_file, make_config, one_model
+from upcycle.config import BuildConfig, make_config, one_model
 from upcycle.errors import ConfigError
 from upcycle.task import Demonstration, Task, make_task, read_demonstrations
+from upcycle.taskfile import load_task_file
 
 if TYPE_CHECKING:
     from upcycle.analysis.comparison import Comparison

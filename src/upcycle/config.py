@@ -1,24 +1,19 @@
-"""How a task's dataset is to be made: one small frozen section per stage, and the file that holds task and settings.
+"""How a task's dataset is to be made: one small frozen section per stage.
 
-`load_task_file(path)` reads what `upcycle build TASK.yaml` takes; `json_schema()` is its published schema. Every value
-has a default, the resolved values are written into the run, and a run is continued only under the same ones
-(`BuildConfig.identity`).
+Every value has a default, the resolved values are written into the run, and a run is continued only under the same ones
+(`BuildConfig.identity`). The file that people write them in is `taskfile.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from upcycle.budget import Budget, parse_budget
-from upcycle.contract import Contract
+from upcycle.budget import Budget
 from upcycle.errors import ConfigError
-from upcycle.task import Demonstration, Task, make_task, read_demonstrations, read_gold
-from upcycle.yamlfile import load_yaml
 
 
 def is_address(url: str) -> bool:
@@ -39,11 +34,13 @@ def _address(url: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Settings that stand together; what it does not know is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Models(_Section):
+class Models(Section):
     """Which model does what; one name serves all three unless they are given apart."""
 
     planner: str | None = None
@@ -56,7 +53,7 @@ class Models(_Section):
     """Address of an OpenAI-compatible server."""
 
 
-class Datatune(_Section):
+class Datatune(Section):
     """Settings of the datatune method (arXiv 2404.14361)."""
 
     share: float = Field(100, gt=0, description="Weight beside other methods.")
@@ -73,7 +70,7 @@ class Datatune(_Section):
     plan: str | None = Field(None, description="A plan file to use as it is, instead of planning.")
 
 
-class Generate(_Section):
+class Generate(Section):
     """Settings of plain generation: a model writes examples from nothing."""
 
     share: float = Field(100, gt=0, description="Weight beside other methods.")
@@ -91,7 +88,7 @@ class Generate(_Section):
     min_new: float = Field(0.2, ge=0, le=1, description="Share of new examples in the window below which it stops.")
 
 
-class Source2Synth(_Section):
+class Source2Synth(Section):
     """Settings of Source2Synth (arXiv 2409.08239): grounded questions, kept if a model trained on half can answer."""
 
     share: float = Field(100, gt=0, description="Weight beside other methods.")
@@ -124,7 +121,7 @@ class Source2Synth(_Section):
     probe: bool = Field(True, description="Ask the model each question from less than it needs; drop what it answers.")
 
 
-class S3(_Section):
+class S3(Section):
     """Settings of S3 (arXiv 2310.13671): a student is trained, and more is written of what it gets wrong on gold."""
 
     share: float = Field(100, gt=0, description="Weight beside other methods, whose rows are then the first set.")
@@ -173,7 +170,7 @@ class S3(_Section):
         return value
 
 
-class Methods(_Section):
+class Methods(Section):
     """The methods a dataset is made with; where any is named, only those."""
 
     datatune: Datatune | None = Datatune()
@@ -217,7 +214,7 @@ _TRAINING_METHODS = {"source2synth", "s3"}
 """Methods that train a student on the way, so that its settings decide which rows come out."""
 
 
-class Curation(_Section):
+class Curation(Section):
     """Which checks judge an example, and how strictly. What is off says nothing; everything dropped has its reason."""
 
     language: bool = Field(True, description="Drop rows surely in another language than the demonstrations.")
@@ -232,7 +229,7 @@ class Curation(_Section):
     label_share: float | None = Field(None, gt=0, le=1, description="Most of the rows one label may have.")
 
 
-class Training(_Section):
+class Training(Section):
     """How a student is trained; the defaults are the paper's (DataTune, LoRA)."""
 
     student: str = Field("auto", min_length=1, description="tfidf, minilm, smollm2, or a Hugging Face folder.")
@@ -257,7 +254,7 @@ class Training(_Section):
     )
 
 
-class Compare(_Section):
+class Compare(Section):
     """What `upcycle compare` holds against what."""
 
     rows: int | None = Field(None, ge=2, description="Rows a leg; not given: rows, at most 1000 (TF-IDF) or 200.")
@@ -271,7 +268,7 @@ class Compare(_Section):
     label_usd: float = Field(0.1, gt=0, description="What one label costs when a person writes it.")
 
 
-class BuildConfig(_Section):
+class BuildConfig(Section):
     """Everything about a build that is not the task itself."""
 
     rows: int = Field(3000, ge=1)
@@ -299,104 +296,6 @@ class BuildConfig(_Section):
         return self.model_dump(mode="json", exclude=free)
 
 
-class TaskFile(_Section):
-    """A task file: the task, and any setting of its build."""
-
-    name: str | None = None
-    instruction: str = Field(min_length=3)
-    demonstrations: tuple[Demonstration, ...] | str = ()
-    gold: str | None = None
-    gold_items: int | None = None
-    gold_source: str | None = None
-    metric: str | None = None
-    language: str | None = None
-    contract: Contract = Contract()
-    rows: int | None = Field(None, ge=1)
-    methods: Methods | list[str] | None = None
-    sources: tuple[str, ...] = ()
-    model: str | Models | None = None
-    base_url: Address | None = None
-    budget: str | Budget | None = None
-    licence: Licence | None = None
-    split: Split | None = None
-    languages: tuple[str, ...] = ()
-    concurrency: int | None = Field(None, ge=1, le=4096)
-    rpm: int | None = Field(None, ge=1)
-    tpm: int | None = Field(None, ge=1)
-    prices: str | None = None
-    curation: Curation | None = None
-    training: Training | None = None
-    compare: Compare | None = None
-    evaluation: dict[str, Any] = Field(default_factory=dict)
-    seed: int | None = None
-
-    @field_validator("budget", mode="before")
-    @classmethod
-    def _read_budget(cls, value: Any) -> Any:
-        try:
-            return parse_budget(value) if isinstance(value, str) else value
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-
-    @field_validator("evaluation")
-    @classmethod
-    def _later(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if value:
-            raise ValueError(f"unknown key {min(value)!r}; this section has no settings yet")
-        return value
-
-
-def load_task_file(path: Path) -> tuple[Task, dict[str, Any]]:
-    """Read a task file: the task, and the build settings it gives (flags may still win over them).
-
-    Raises:
-        ConfigError: anything wrong with the file or with what it points at, with its line.
-    """
-    file = load_yaml(path, TaskFile)
-    demonstrations = file.demonstrations
-    if isinstance(demonstrations, str):
-        demonstrations = read_demonstrations(path.parent / demonstrations)
-    gold = read_gold(path.parent / file.gold) if file.gold else ()
-    try:
-        task = make_task(
-            file.instruction,
-            name=file.name,
-            demonstrations=demonstrations,
-            contract=file.contract.model_dump(exclude_unset=True),
-            metric=file.metric,
-            language=file.language,
-            gold=gold,
-        )
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return task, _settings(file, path)
-
-
-def _settings(file: TaskFile, path: Path) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for key in ("rows", "licence", "split", "languages", "concurrency", "rpm", "tpm", "seed"):
-        if (value := getattr(file, key)) not in (None, ()):
-            settings[key] = value
-    if file.prices is not None:
-        settings["prices"] = str(path.parent / file.prices)
-    if file.sources:
-        settings["sources"] = tuple(_beside(path, source) for source in file.sources)
-    if file.model is not None:
-        settings["model"] = one_model(file.model) if isinstance(file.model, str) else file.model.model_dump()
-    if file.base_url is not None:
-        settings.setdefault("model", {})["base_url"] = file.base_url
-    if file.budget is not None:
-        settings["budget"] = file.budget
-    for key in ("curation", "training", "compare"):
-        if (section := getattr(file, key)) is not None:
-            settings[key] = section.model_dump(exclude_unset=True)
-    if file.compare is not None and file.compare.existing:
-        settings["compare"]["existing"] = tuple(_beside(path, one) for one in file.compare.existing)
-    if file.methods is not None:
-        settings["methods"] = _methods(file.methods, path)
-    return settings
-
-
 def make_config(settings: Mapping[str, Any]) -> BuildConfig:
     """Check and complete settings.
 
@@ -412,40 +311,6 @@ def make_config(settings: Mapping[str, Any]) -> BuildConfig:
 def one_model(name: str) -> dict[str, str]:
     """Settings that give every role the same model."""
     return dict.fromkeys(("planner", "executor", "judge"), name)
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of the task file, for editors."""
-    return TaskFile.model_json_schema()
-
-
-def _methods(given: Methods | list[str], path: Path) -> dict[str, Any]:
-    if isinstance(given, Methods):
-        found = given.model_dump(exclude_unset=True)
-        if (grounding := found.get("source2synth")) is not None:
-            _paths_beside(path, grounding)
-        return found
-    for name in given:
-        if name not in Methods.model_fields:
-            raise ConfigError(f"method {name!r} is not there; known methods: {', '.join(Methods.model_fields)}")
-    return {name: {} for name in given}
-
-
-def _paths_beside(path: Path, settings: dict[str, Any]) -> None:
-    for key in ("application", "topic_prompt", "construction_prompt"):
-        if settings.get(key) is not None:
-            settings[key] = _beside(path, settings[key])
-    if (source := settings.get("source")) is not None:
-        named = (source,) if isinstance(source, str) else source
-        settings["source"] = tuple(_beside(path, one) for one in named)
-
-
-def _beside(path: Path, source: str) -> str:
-    # Paths in a task file are relative to the file, like its gold; a bare name may also be one where upcycle runs.
-    if source in ("stdlib", "hub") or source.startswith(("python:", "hub:")) or Path(source).is_absolute():
-        return source
-    beside = path.parent / source
-    return str(beside) if source.startswith(".") or beside.exists() else source
 
 
 def _first(error: ValidationError) -> str:

@@ -44,10 +44,10 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from upcycle.cli import console
-    from upcycle.config import load_task_file
     from upcycle.errors import ConfigError
     from upcycle.run.folder import write_text
     from upcycle.task import slug
+    from upcycle.taskfile import load_task_file
 
     path = Path(args.file)
     if path.exists() and not args.force:

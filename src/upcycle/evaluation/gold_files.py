@@ -91,7 +91,7 @@ class _Reader:
 
 def _task_gold(path: Path) -> GoldSet | None:
     """The gold of a task file, with its metric, its instruction and its demonstrations; None for anything else."""
-    from upcycle.config import load_task_file
+    from upcycle.taskfile import load_task_file
 
     if path.suffix.lower() not in (".yaml", ".yml", ".json") or not path.is_file():
         return None

@@ -42,7 +42,5 @@ def with_chains(examples: Sequence[Example]) -> list[Example]:
         ConfigError: there are examples, and none has a rationale.
     """
     if examples and not any(one.rationale for one in examples):
-        raise ConfigError(
-            "no example has a rationale; leave out teach: chain, or give a dataset that has some"
-        )
+        raise ConfigError("no example has a rationale; leave out teach: chain, or give a dataset that has some")
     return [replace(one, output=taught_of(one.output, one.rationale), rationale=None) for one in examples]
