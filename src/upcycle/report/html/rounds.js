@@ -74,7 +74,7 @@ function round(one) {
     one.clusters.length ? table(["right", "said", "in common", "errors before", "after"], one.clusters.map((cluster) => [cluster.gold || "–", cluster.said || "–", cluster.pattern || cluster.words.join(", ") || "–", count(cluster.before), cluster.after === null ? "–" : count(cluster.after)]), { caption: `Errors of round ${one.round}, put together`, numbers: [3, 4] }) : null,
     one.confusion.length > 1 ? confused(one) : null,
     one.look.warnings.map((text) => h("p", { class: "warning" }, text)),
-    one.examples.length ? h("details", null, h("summary", null, "Errors, and what was written because of them"), one.examples.map(pair)) : null);
+    one.examples.length ? h("details", null, h("summary", null, "Errors, and what was written because of them"), one.examples.map(extrapolated)) : null);
 }
 
 /** What was said for what, before the round and after it. */
@@ -84,6 +84,6 @@ function confused(one) {
   return lines.length <= 60 ? table(["right", "said", "before", "after"], lines, { caption: `Confusion on the mine rows, round ${one.round}`, numbers: [2, 3] }) : null;
 }
 
-function pair(one) {
+function extrapolated(one) {
   return h("div", { class: "demonstration" }, h("p", { class: "quiet" }, `${one.id}: ${one.gold}, and the student said ${one.said}`), quoted(one.error), h("div", { class: "part output" }, quoted(one.written)));
 }
