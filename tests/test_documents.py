@@ -272,7 +272,7 @@ def test_wikitext_is_what_a_reader_sees_of_it():
 
 def test_tables_inside_tables_are_left_out_and_one_that_never_ends_loses_nothing_else():
     nested = "Before.\n{| a\n|\n{| b\n| x\n|}\n| y {{z|}}\n|}\nAfter."
-    assert [one.text for one in passages_of(nested)] == ["Before. After."]
+    assert [one.text for one in passages_of(nested)] == ["Before.", "After."]
     assert passages_of("Before.\n\n{| never closed\n| cell")[0].text == "Before."
 
 

@@ -28,7 +28,7 @@ methods:
   source2synth: {application: tables, teach: answer, per_unit: 10, slice: 100}
 training: {student: tfidf, kind: label}
 sources: [zoo]
-rows: 20
+rows: 12
 """
 
 
@@ -83,7 +83,7 @@ def test_after_kill_9_the_same_command_gives_the_rows_of_an_unbroken_run(tmp_pat
     assert done.returncode == 0, done.stderr
     ids = [{row["id"] for row in rows_of(folder / "run")} for folder in (whole, broken)]
     assert ids[0] == ids[1]
-    assert len(ids[0]) == 20
+    assert len(ids[0]) == 12
     assert sorted(path.name for path in (broken / "run" / "source2synth").iterdir()) == students
     assert len(students) == 1
 
@@ -108,7 +108,7 @@ def scribe(request: Request) -> str:
 def test_a_killed_build_with_a_served_model_pays_nothing_twice(tmp_path: Path):
     write_zoo(tmp_path, tables=12)
     served = TASK.replace("per_unit: 10, slice: 100}", "per_unit: 2, slice: 10, intermediate: served, tries: 2}")
-    (tmp_path / "task.yaml").write_text(served.replace("rows: 20", "rows: 3"))
+    (tmp_path / "task.yaml").write_text(served.replace("rows: 12", "rows: 3"))
     with FakeServer(scribe, latency=0.02) as server:
         asked = [
             UPCYCLE, "build", str(tmp_path / "task.yaml"), "--model", "openai/fake", "--base-url", server.url,
