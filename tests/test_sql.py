@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -179,6 +182,20 @@ def test_nothing_is_left_running_when_it_is_closed():
         os.kill(pid, 0)
     with pytest.raises(ConfigError, match="closed"):
         sql.run(cities(), ["SELECT 1"])
+
+
+def test_it_closes_while_answers_lie_unread_as_after_ctrl_c():
+    sql = Sql(workers=1)
+    result(sql, "SELECT count(*) FROM t")
+    worker = sql._all[0]._process
+    asked = {"table": cities().revision, "statements": ["SELECT count(*) FROM t"], "careful": True}
+    worker.stdin.write(json.dumps(asked).encode() + b"\n")
+    worker.stdin.flush()
+    select.select([worker.stdout], [], [])
+    closing = threading.Thread(target=sql.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
 
 
 async def test_statements_run_beside_the_event_loop():

@@ -172,6 +172,8 @@ class _Worker:
 
     def end(self) -> None:
         self._ended = True
+        if (process := self._process) is not None:
+            process.kill()  # what it has said and nobody read yet must not make it look dead already
         self._bury()
 
     def _ready(self, table: Table) -> bool:
@@ -244,7 +246,11 @@ class _Worker:
             return Refused("refused", "it was stopped")
         if not process.stdout or not select.select([process.stdout], [], [], 0)[0]:
             process.kill()  # it is silent; where it closed its end it died by itself, and of what is worth knowing
-        code = process.wait()
+        try:
+            code = process.wait(_GRACE)
+        except subprocess.TimeoutExpired:  # it lives, and was only late with what it said
+            process.kill()
+            code = process.wait()
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError, ValueError):
                 pipe.close() if pipe is not None else None
