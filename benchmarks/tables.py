@@ -32,7 +32,7 @@ from upcycle.methods.source2synth.application import Grounded, Unit, Writer
 from upcycle.methods.source2synth.filter import filtered
 from upcycle.methods.source2synth.intermediate import Said
 from upcycle.methods.source2synth.lessons import asked
-from upcycle.methods.source2synth.matching import ANSWER_MARK, soft_match
+from upcycle.methods.source2synth.matching import soft_match
 from upcycle.methods.source2synth.sql import Result, Sql
 from upcycle.methods.source2synth.sql_checks import answer_text
 from upcycle.methods.source2synth.sql_grammar import sketches
@@ -40,6 +40,7 @@ from upcycle.methods.source2synth.tables import open_tables
 from upcycle.sources.tables import Table, make_table
 from upcycle.sources.tables_folder import TableFolder
 from upcycle.task import make_task
+from upcycle.training.chains import ANSWER_MARK
 
 SHARED = Path(os.environ.get("UPCYCLE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BATCH = 200

@@ -19,9 +19,10 @@ from upcycle.records import Dropped, Example, Origin
 from upcycle.report.card import TASK_CATEGORIES, drop_reasons, size_category, write_card
 from upcycle.report.croissant import CONFORMS_TO, write_croissant
 from upcycle.report.dataset import STAGE, write
-from upcycle.report.licence import HUB_LICENCES, hub_id, judge_licences, licences_of
+from upcycle.report.licence import judge_licences, licences_of
 from upcycle.report.summary import summarise
 from upcycle.run import Run
+from upcycle.sources.licences import HUB_LICENCES, hub_id
 from upcycle.task import Gold, make_task
 
 PLAN = """\

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from upcycle.cli import main
+from upcycle.config import make_config
 from upcycle.indexing import build_index
-from upcycle.testing import FakeHub, FakeServer
+from upcycle.llm.model import Request
+from upcycle.run import Run
+from upcycle.sources.opening import readable
+from upcycle.task import Demonstration, make_task
+from upcycle.testing import FakeHub, FakeServer, ScriptedModel
 from whole_runs import INSTRUCTION, PLAN, UPCYCLE, run, start, wait_for_kept
 
 pytest.importorskip("huggingface_hub")
@@ -132,6 +139,31 @@ def test_the_index_finds_what_a_task_needs_and_the_hub_gives_its_rows(tmp_path: 
     build_index(encoder="none")
     assert build(tmp_path, "--source", "hub") == 0
     assert table(tmp_path / "run") == before
+
+
+def test_a_model_says_what_to_look_for_and_orders_what_was_found_and_a_run_that_goes_on_asks_it_no_more(
+    tmp_path: Path, hub: FakeHub
+):
+    for name in ("first", "second", "third"):
+        reviews(hub, f"owner/{name}")
+    build_index(encoder="none")
+
+    def said(request: Request) -> str:
+        text = request.messages[-1]["content"]
+        if request.stage == "search":
+            return json.dumps({"keyphrases": "film reviews", "description": "Reviews of films with a label."})
+        number = re.findall(r'<dataset id="(\d+)">\nowner/second:', text)[0]
+        return json.dumps({"ranking": [int(number)]})
+
+    task = make_task(ASKED, demonstrations=[Demonstration(**one) for one in SHOWN])
+    model = ScriptedModel(said)
+    with Run(tmp_path / "run") as opened:
+        sources = asyncio.run(readable(task, make_config({"sources": ["hub"]}), opened, model))
+        assert sources[0].card.id == "owner/second"
+        assert [one.stage for one in model.requests] == ["search", "rerank"]
+        again = asyncio.run(readable(task, make_config({"sources": ["hub"]}), opened, model))
+    assert [one.card.id for one in again] == [one.card.id for one in sources]
+    assert len(model.requests) == 2
 
 
 def test_permissive_leaves_out_what_may_not_be_used_by_everybody(tmp_path: Path, hub: FakeHub, capsys):

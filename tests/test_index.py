@@ -16,8 +16,9 @@ from upcycle.errors import SourceError
 from upcycle.sources.encoder import SentenceEncoder
 from upcycle.sources.index.card_index import CardIndex, Filters, Weights
 from upcycle.sources.index.listing import Listing, from_card, from_row, prose
+from upcycle.sources.index.place import current
 from upcycle.sources.index.prior import standardised
-from upcycle.sources.index.store import current, write_index
+from upcycle.sources.index.store import write_index
 from upcycle.sources.index.understanding import bare
 
 CARDS = [

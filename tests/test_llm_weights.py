@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from upcycle.cache import cache_dir
 from upcycle.errors import ConfigError, ProviderError
 from upcycle.llm import weights
-from upcycle.llm.weights import WEIGHTS, Weights, cache_dir, installed, unpack
+from upcycle.llm.weights import WEIGHTS, Weights, installed, unpack
 
 CONTENT = b"weights"
 

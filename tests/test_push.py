@@ -21,10 +21,10 @@ from upcycle.records import Dropped, Example, Origin
 from upcycle.report.card import write_card
 from upcycle.report.croissant import write_croissant
 from upcycle.report.dataset import STAGE, write
-from upcycle.report.licence import HUB_LICENCES
 from upcycle.report.push import push
 from upcycle.report.summary import summarise
 from upcycle.run import Run
+from upcycle.sources.licences import HUB_LICENCES
 from upcycle.task import make_task
 from upcycle.testing import FakeHub, HubFile
 

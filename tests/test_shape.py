@@ -13,7 +13,7 @@ import upcycle
 
 SRC = Path(upcycle.__file__).parent
 LAYERS = (
-    ("errors", "yamlfile"),
+    ("errors", "yamlfile", "cache"),
     ("language", "sandbox"),
     ("records", "contract", "task", "budget", "parts"),
     ("config", "taskfile"),

@@ -188,6 +188,9 @@ def test_it_closes_while_answers_lie_unread_as_after_ctrl_c():
     sql = Sql(workers=1)
     result(sql, "SELECT count(*) FROM t")
     worker = sql._all[0]._process
+    assert worker is not None
+    assert worker.stdin is not None
+    assert worker.stdout is not None
     asked = {"table": cities().revision, "statements": ["SELECT count(*) FROM t"], "careful": True}
     worker.stdin.write(json.dumps(asked).encode() + b"\n")
     worker.stdin.flush()

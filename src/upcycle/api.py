@@ -184,7 +184,7 @@ async def search(
     from upcycle.sources.opening import opened_for
 
     resolved, _ = resolve(task, examples=examples)
-    opened = opened_for(resolved, list(sources), licence, tuple(languages))
+    opened = await opened_for(resolved, list(sources), licence, tuple(languages))
     return Catalog.build(opened).search(
         resolved.instruction,
         demonstrations=[f"{d.input}\n{d.output}" for d in resolved.demonstrations],

@@ -22,6 +22,7 @@ from upcycle.report.page import write_page
 from upcycle.report.summary import Report, summarise
 from upcycle.run import Run
 from upcycle.sources.opening import readable
+from upcycle.sources.source import Source
 from upcycle.task import Task
 
 
@@ -34,12 +35,12 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
         ConfigError, SourceError, StaleRunError: nothing began; a server that refuses from the first call on is one.
         DiskError: no room; everything committed is saved, and the same call goes on when there is room.
     """
-    sources = readable(task, config, run) if config.methods.datatune else []
+    sources: list[Source] = []
     stopped: UpcycleError | None = None
     async with open_models(config, run) as models:
-        produced = produce(task, config, sources, models, run)
         try:
-            await keep(produced, config.rows, run)
+            sources += await readable(task, config, run, models.planner) if config.methods.datatune else []
+            await keep(produce(task, config, sources, models, run), config.rows, run)
         except (BudgetExceededError, ProviderError) as error:
             stopped = error
     if isinstance(stopped, ProviderError) and not run.journal.counts(STAGE) and not run.journal.answered():

@@ -18,8 +18,8 @@ import orjson
 from upcycle.errors import ConfigError, SourceError
 from upcycle.sources.index.known import Entry, Known
 from upcycle.sources.index.listing import Listing, from_row
-from upcycle.sources.index.place import index_folder
-from upcycle.sources.index.store import Told, current, write_index
+from upcycle.sources.index.place import current, index_folder
+from upcycle.sources.index.store import Told, write_index
 
 if TYPE_CHECKING:
     from upcycle.sources.encoder import SentenceEncoder
@@ -110,7 +110,7 @@ def import_index(
         if not count:
             why = notes[0] if notes else "it holds no rows"
             raise SourceError(f"{file} has no row with a dataset's id ({why}); name it in datasetId, id or name")
-        return write(known, folder or index_folder(), chosen, tuple(notes), told)
+        return _written(known, folder or index_folder(), chosen, tuple(notes), told)
 
 
 def build_index(
@@ -207,7 +207,7 @@ def _crawled(known: Known, hub: Hub, done: Crawled, folder: Path, encoder: str, 
         with suppress(SourceError):
             report = show_index(folder)
     if report is None:
-        report = write(known, folder, encoder, (), told)
+        report = _written(known, folder, encoder, (), told)
         known.set_meta(CHANGED, None)
     if not done.stopped:
         known.set_meta(UNFINISHED, None)
@@ -255,7 +255,7 @@ def _listings_of(file: Path, notes: list[str]) -> Iterator[Listing]:
         notes.append(f"{unread:,} rows of {file.name} were left out ({first})")
 
 
-def write(known: Known, folder: Path, encoder: str, notes: tuple[str, ...], told: Told | None) -> IndexReport:
+def _written(known: Known, folder: Path, encoder: str, notes: tuple[str, ...], told: Told | None) -> IndexReport:
     """The index from everything that is known."""
     count = len(known)
     chosen = _encoder(encoder, count)

@@ -151,10 +151,10 @@ async def plan(task: Task, config: BuildConfig, run: Run) -> PlanReport:
     settings = config.methods.datatune
     if settings is None:
         raise ConfigError("there is nothing to plan: only the method datatune has plans; use `upcycle build`")
-    sources = readable(task, config, run)
     weights = {name: one.share for name, one in config.methods.named().items()}
     wanted = math.ceil(config.rows * weights["datatune"] / sum(weights.values()))
     async with open_models(config, run) as models:
+        sources = await readable(task, config, run, models.planner)
         with Sandbox() as sandbox:
             choice = await choose(
                 task,

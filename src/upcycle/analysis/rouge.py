@@ -164,7 +164,7 @@ def _compiled() -> ModuleType:
 
 
 def _code_folder() -> str:
-    from upcycle.llm.weights import cache_dir
+    from upcycle.cache import cache_dir
 
     folder = cache_dir() / "numba"
     try:

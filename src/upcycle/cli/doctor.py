@@ -18,8 +18,8 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import shutil
 
+    from upcycle.cache import cache_dir
     from upcycle.cli import console
-    from upcycle.llm.weights import cache_dir
 
     if args.clean:
         shutil.rmtree(cache_dir(), ignore_errors=True)
@@ -41,7 +41,8 @@ def _findings() -> dict[str, Any]:
     from pathlib import Path
 
     import upcycle
-    from upcycle.llm.weights import WEIGHTS, cache_dir, installed
+    from upcycle.cache import cache_dir
+    from upcycle.llm.weights import WEIGHTS, installed
 
     cache = cache_dir()
     size = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file()) if cache.is_dir() else 0

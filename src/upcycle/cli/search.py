@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from upcycle.cli.options import model_arguments, source_arguments, task_arguments, task_settings
 
+if TYPE_CHECKING:
+    from upcycle.sources.index.card_index import Filters, Found
+
 HELP = "rank sources by how well they fit a task"
-HUB = "hub"
 
 
 def arguments(verb: argparse.ArgumentParser) -> None:
@@ -26,6 +31,7 @@ def arguments(verb: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from upcycle.cli import console
     from upcycle.errors import ConfigError
+    from upcycle.sources.index.place import HUB
 
     if args.limit < 1:
         raise ConfigError(f"--limit is {args.limit}; give at least 1")
@@ -76,9 +82,7 @@ def _opened(args: argparse.Namespace, names: list[str]) -> list[dict[str, Any]]:
 
 def _listed(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Datasets of the index; a sentence is looked for without reading what a task file would need."""
-    from upcycle.sources.index.card_index import CardIndex, Filters
-    from upcycle.sources.index.place import index_folder
-    from upcycle.sources.index.shortlist import CONSIDERED, looked_into
+    from upcycle.sources.index.card_index import Filters
 
     query, shown = _asked(args)
     filters = Filters(
@@ -87,10 +91,6 @@ def _listed(args: argparse.Namespace) -> list[dict[str, Any]]:
         least_rows=args.min_rows,
         most_bytes=int(args.max_mb * 1e6) if args.max_mb else None,
     )
-    index = CardIndex.open(index_folder())
-    most = max(CONSIDERED, args.limit)
-    first = index.search(query, demonstrations=shown, limit=most, filters=filters, said=_said(args, query))
-    found = looked_into(query, first, demonstrations=shown)[: args.limit]
     return [
         {
             "source": one.listing.id,
@@ -104,8 +104,29 @@ def _listed(args: argparse.Namespace) -> list[dict[str, Any]]:
             "popularity": one.listing.popularity,
             "revision": one.listing.revision,
         }
-        for one in found
+        for one in _found(args, query, shown, filters)
     ]
+
+
+def _found(args: argparse.Namespace, query: str, shown: Sequence[str], filters: Filters) -> list[Found]:
+    """What the index finds; a model helps where one is named."""
+    from upcycle.sources.index.card_index import CardIndex
+    from upcycle.sources.index.place import index_folder
+    from upcycle.sources.index.shortlist import shortlist, shortlist_by
+
+    index = CardIndex.open(index_folder())
+    wanted: dict[str, Any] = {"demonstrations": shown, "filters": filters, "limit": args.limit}
+    if args.model == "none" or (args.model is None and args.base_url is None):
+        return shortlist(index, query, **wanted)
+    import asyncio
+
+    from upcycle.sources.hub.asking import asked_once
+
+    async def asked() -> list[Found]:
+        async with asked_once(args.model, args.base_url) as model:
+            return await shortlist_by(model, index, query, **wanted)
+
+    return asyncio.run(asked())
 
 
 def _asked(args: argparse.Namespace) -> tuple[str, list[str]]:
@@ -118,26 +139,18 @@ def _asked(args: argparse.Namespace) -> tuple[str, list[str]]:
     return task.instruction, [f"{one.input}\n{one.output}" for one in task.demonstrations]
 
 
-def _said(args: argparse.Namespace, query: str) -> list[str]:
-    """What a model writes of the query; nothing where none is named."""
-    if args.model in (None, "none") and args.base_url is None:
-        return []
-    import asyncio
-
-    from upcycle.sources.hub.asking import phrasings
-
-    return asyncio.run(phrasings(query, args.model, args.base_url))
-
-
-def _print_table(rows: list[dict]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("source", "score", "rows", "licence", "language", "why"):
-        table.add_column(name, justify="right" if name in ("score", "rows") else "left", overflow="fold")
-    for row in rows:
-        count = "?" if row["rows"] is None else f"{row['rows']:,}"
-        table.add_row(row["source"], f"{row['score']:.3f}", count, row["licence"] or "not stated",
-                      ", ".join(row["languages"]) or "?", row["why"])  # fmt: skip
-    Console(width=None).print(table)
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    """A line of facts a source, and under it why it stands there, which is too long for a column."""
+    lines = [("source", "score", "rows", "licence", "language")]
+    lines += [
+        (row["source"], f"{row['score']:.3f}", "?" if row["rows"] is None else f"{row['rows']:,}",
+         row["licence"] or "not stated", ", ".join(row["languages"]) or "?")
+        for row in rows
+    ]  # fmt: skip
+    name, score, count, licence, _ = (max(map(len, column)) for column in zip(*lines, strict=True))
+    width = shutil.get_terminal_size().columns
+    for line, why in zip(lines, ["", *(row["why"] for row in rows)], strict=True):
+        one, two, three, four, five = line
+        print(f"{one:<{name}}  {two:>{score}}  {three:>{count}}  {four:<{licence}}  {five}")
+        if why:
+            print(textwrap.fill(why, width, initial_indent="  ", subsequent_indent="  "))

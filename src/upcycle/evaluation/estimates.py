@@ -19,10 +19,8 @@ from upcycle.evaluation.scores import Estimate, Prediction, Scores
 MAIN = {"squad": "exact_match"}
 """The estimate that stands for a metric, where it has another name."""
 
-_ALWAYS, _NOT_ALWAYS = (
-    0.9,
-    0.7,
-)  # shares of the items from which one answer is a habit, and to which it is not the truth
+_ALWAYS = 0.9  # share of the items from which one answer is a habit
+_NOT_ALWAYS = 0.7  # share of the items up to which that answer is not simply the truth
 _NO_ESTIMATE = ("words", "tied", "unmatched", "not_a_number")
 
 

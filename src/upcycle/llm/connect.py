@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from upcycle.cache import cache_dir
 from upcycle.config import is_address
 from upcycle.errors import ConfigError
 from upcycle.llm.anthropic import ANTHROPIC, AnthropicModel
@@ -26,7 +27,7 @@ from upcycle.llm.openai import OPENAI, OpenAIModel
 from upcycle.llm.pace import Gate
 from upcycle.llm.prices import Price, find_price
 from upcycle.llm.transport import bare_address, is_local
-from upcycle.llm.weights import cache_dir, installed, path
+from upcycle.llm.weights import installed, path
 
 if TYPE_CHECKING:
     from upcycle.run.journal import Journal

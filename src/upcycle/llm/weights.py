@@ -7,7 +7,6 @@ checked against digests pinned here, and moved into place together: a folder und
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from upcycle.cache import cache_dir
 from upcycle.errors import ConfigError, ProviderError, boundary
 
 
@@ -61,16 +61,6 @@ WEIGHTS: Mapping[str, Weights] = {
         "all-MiniLM-L6-v2 (Apache-2.0): sentence encoder, 22 M parameters",
     ),
 }
-
-
-def cache_dir() -> Path:
-    """The user's cache folder for this package; `UPCYCLE_CACHE` overrides it."""
-    given = os.environ.get("UPCYCLE_CACHE")
-    if given:
-        return Path(given).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "upcycle"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "upcycle"
 
 
 def path(name: str) -> Path:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from upcycle.errors import ConfigError
-from upcycle.sources.licences import HUB_LICENCES, LicenceClass, Trait, hub_id, licence_class, traits_of
+from upcycle.sources.licences import LicenceClass, Trait, hub_id, licence_class, traits_of
 
 NOT_STATED = "not stated"
 """How rows of a source without a licence are counted."""
-__all__ = ["HUB_LICENCES", "NOT_ADVICE", "NOT_STATED", "LicenceVerdict", "hub_id", "judge_licences", "licences_of"]
 NOT_ADVICE = "Licences are as the sources state them; this is not legal advice."
 
 _UNSTATED = {"", "unknown", "other", "none", "not-stated", "noassertion"}

@@ -101,7 +101,6 @@ class FolderSource:
         return Record(self.id, config, split, str(number), fields, self.revision)
 
     def _split(self, config: str, split: str, skip: Skip) -> Iterator[Record]:
-        shape, labels, revision, source = self._shapes[config], self._labels[config], self.revision, self.id
         number = -1
         for path in self._layout.files[config][split]:
             try:
@@ -110,10 +109,7 @@ class FolderSource:
                     if isinstance(row, Damaged):
                         skip(f"{config}/{split}/{number}", row.reason)
                         continue
-                    fields = flatten(row, shape)
-                    if labels:
-                        fields = _decoded(fields, labels)
-                    yield Record(source, config, split, str(number), fields, revision)
+                    yield self._record(config, split, number, row)
             except SourceError as error:
                 skip(str(path), f"{error}; its rows after number {number} of {config}/{split} were not read")
 

@@ -13,6 +13,7 @@ import orjson
 
 from upcycle.config import BuildConfig
 from upcycle.errors import SourceError
+from upcycle.llm.model import Model
 from upcycle.run import Run
 from upcycle.sources.source import Source, is_of_hub, open_sources
 from upcycle.task import Task
@@ -24,8 +25,11 @@ PINS = "hub"
 """Where a run's journal holds the names that open the same rows of a Hub again."""
 
 
-def readable(task: Task, config: BuildConfig, run: Run) -> list[Source]:
+async def readable(task: Task, config: BuildConfig, run: Run, model: Model | None = None) -> list[Source]:
     """The sources that can be read; each that cannot is named with the reason, and the others go on.
+
+    Args:
+        model: helps to find datasets of a Hub that this run has not pinned yet.
 
     Raises:
         SourceError: none can be read; or a Hub that this run is made from cannot be reached.
@@ -35,7 +39,7 @@ def readable(task: Task, config: BuildConfig, run: Run) -> list[Source]:
     sources: list[Source] = []
     left_out: list[tuple[str, str]] = []
     if len(others) < len(names):
-        found = _of_hub(task, config, [name for name in names if is_of_hub(name)], run)
+        found = await _of_hub(task, config, [name for name in names if is_of_hub(name)], run, model)
         sources += found.sources
         left_out += found.left_out
     if others:
@@ -49,11 +53,11 @@ def readable(task: Task, config: BuildConfig, run: Run) -> list[Source]:
     return sources
 
 
-def _of_hub(task: Task, config: BuildConfig, names: list[str], run: Run) -> FromHub:
+async def _of_hub(task: Task, config: BuildConfig, names: list[str], run: Run, model: Model | None) -> FromHub:
     from upcycle.sources.hub.pinning import open_from_hub
 
     pins = orjson.loads(run.journal.meta(PINS) or "{}")
-    found = open_from_hub(names, sought(task, config.licence, config.languages), pins)
+    found = await open_from_hub(names, sought(task, config.licence, config.languages), pins, model)
     if lost := [name for name in names if name in pins and name not in found.pins]:
         why = next(reason for name, reason in found.left_out if name == lost[0] or name in pins[lost[0]])
         raise SourceError(
@@ -65,7 +69,7 @@ def _of_hub(task: Task, config: BuildConfig, names: list[str], run: Run) -> From
     return found
 
 
-def opened_for(task: Task, names: Sequence[str], licence: str, languages: tuple[str, ...]) -> list[Source]:
+async def opened_for(task: Task, names: Sequence[str], licence: str, languages: tuple[str, ...]) -> list[Source]:
     """The sources behind the names that can be read now, outside any run.
 
     Raises:
@@ -76,7 +80,7 @@ def opened_for(task: Task, names: Sequence[str], licence: str, languages: tuple[
     others = [name for name in names if not is_of_hub(name)]
     if len(others) == len(names):
         return open_sources(others)[0]
-    found = open_from_hub([name for name in names if is_of_hub(name)], sought(task, licence, languages), {})
+    found = await open_from_hub([name for name in names if is_of_hub(name)], sought(task, licence, languages), {})
     if not found.sources and not others:
         raise SourceError(f"no source can be read: {'; '.join(f'{name}: {why}' for name, why in found.left_out[:3])}")
     return [*found.sources, *(open_sources(others)[0] if others else [])]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from upcycle.errors import SourceError
 from upcycle.records import Record
 from upcycle.sources.card import Card
+from upcycle.sources.index.place import HUB
 
 if TYPE_CHECKING:
     from upcycle.sources.layout import LeftOut
@@ -23,8 +24,6 @@ Skip = Callable[[str, str], None]
 STDLIB = "stdlib"
 PACKAGE = "python:"
 """Before the name of an installed package whose functions are wanted."""
-HUB = "hub"
-"""All datasets of the index of a Hub; before a colon and a name, that one."""
 
 
 @runtime_checkable

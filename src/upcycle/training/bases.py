@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from upcycle.cache import cache_dir
 from upcycle.errors import ConfigError, boundary
 from upcycle.llm import weights
 
@@ -80,7 +81,7 @@ def is_causal(student: str) -> bool | None:
 
 def _smollm2() -> Path:
     """The embedded language model as a folder of whole weights; made on first use, in about half a minute."""
-    folder = weights.cache_dir() / "models" / _WHOLE
+    folder = cache_dir() / "models" / _WHOLE
     if (folder / "config.json").is_file():
         return folder
     file = weights.path("smollm2")

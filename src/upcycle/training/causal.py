@@ -22,7 +22,7 @@ from upcycle.training.saved import facts_of, write_facts
 
 TEMPERATURE = 0.7
 _NEW_TOKENS = 128
-_BATCH_TOKENS = 8192  # on a CPU a step costs as much for two sequences as for twenty; out of memory, it is halved
+_BATCH_TOKENS = 8192  # out of memory, a batch is halved
 _CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from upcycle.methods.source2synth.application import Grounded, Truth, Unit
-from upcycle.methods.source2synth.matching import answer_of, soft_match
+from upcycle.methods.source2synth.matching import soft_match
 from upcycle.sources.documents import Document, folded, occurs
+from upcycle.training.chains import answer_of
 
 QUESTION, ANSWER, QUOTE = "question", "answer", "quote"
 _FEWEST, _MOST = 4, 80  # words of a quotation

@@ -19,9 +19,9 @@ from upcycle.evaluation.gold import GoldItem
 from upcycle.evaluation.intervals import paired_bootstrap
 from upcycle.evaluation.scores import Scores
 from upcycle.methods.source2synth.lessons import taught_of
-from upcycle.methods.source2synth.matching import answer_of
 from upcycle.records import Example, Origin
 from upcycle.run import Run
+from upcycle.training.chains import answer_of
 from upcycle.training.predictor import Predictor
 
 POOL = "source2synth slice 1"

@@ -11,9 +11,7 @@ from __future__ import annotations
 import re
 
 from upcycle.evaluation.metrics import exact, number_of, soft
-from upcycle.training.chains import ANSWER_MARK, answer_of
-
-__all__ = ["ANSWER_MARK", "answer_of", "soft_match"]
+from upcycle.training.chains import answer_of
 
 _ROOM = 12
 _NUMBERS = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?%?")

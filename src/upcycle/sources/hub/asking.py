@@ -1,19 +1,22 @@
-"""What a model says of a query that is looked for once, outside of any run."""
+"""A model for one search of the index, outside of any run: what it is asked is kept nowhere."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from upcycle.budget import Budget
 from upcycle.llm.connect import connect
+from upcycle.llm.model import Model
 from upcycle.run.journal import Journal
 from upcycle.run.ledger import Ledger
-from upcycle.sources.index.understanding import ask_for_phrasings
 
 
-async def phrasings(query: str, model: str | None, base_url: str | None) -> list[str]:
-    """Keyphrases of a query and the description a fitting dataset would have, in one call.
+@asynccontextmanager
+async def asked_once(model: str | None, base_url: str | None) -> AsyncIterator[Model]:
+    """The model of this name ("none" is none), closed again.
 
     Raises:
         ConfigError: the model's name is in no known form, or no model was found.
@@ -22,12 +25,11 @@ async def phrasings(query: str, model: str | None, base_url: str | None) -> list
     with tempfile.TemporaryDirectory(prefix="upcycle-search-") as folder:
         journal = Journal(Path(folder) / "run.db")
         try:
-            asked = await connect(model, journal=journal, ledger=Ledger(Budget()), base_url=base_url)
-            if asked is None:
-                return []
+            opened = await connect(model, journal=journal, ledger=Ledger(Budget()), base_url=base_url)
+            assert opened is not None
             try:
-                return await ask_for_phrasings(query, asked)
+                yield opened
             finally:
-                await asked.close()
+                await opened.close()
         finally:
             journal.close()

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from upcycle.errors import ConfigError, SourceError
+from upcycle.errors import SourceError
+from upcycle.llm.model import Model, in_process
 from upcycle.sources.hub.source import HubSource, open_hub
 from upcycle.sources.hub.wire import Hub, HubError
-from upcycle.sources.index.card_index import CardIndex, Filters, Found
+from upcycle.sources.index.card_index import CardIndex, Filters
 from upcycle.sources.index.place import index_folder
-from upcycle.sources.index.shortlist import CONSIDERED, looked_into
+from upcycle.sources.index.shortlist import shortlist, shortlist_by
 from upcycle.sources.source import HUB
 
 OPENED = 16
@@ -54,13 +55,16 @@ class Sought(NamedTuple):
     languages: tuple[str, ...] = ()
 
 
-def open_from_hub(names: Sequence[str], sought: Sought, pins: Mapping[str, Sequence[str]]) -> FromHub:
+async def open_from_hub(
+    names: Sequence[str], sought: Sought, pins: Mapping[str, Sequence[str]], model: Model | None = None
+) -> FromHub:
     """Open the datasets behind these names.
 
     A Hub that cannot be reached, and an index that is not there, leave these names out, with the reason.
 
     Args:
         pins: what an earlier process opened; no other is opened in its place.
+        model: helps to find what is not pinned yet; one in this process is not asked, it orders worse than the index.
 
     Raises:
         ConfigError: a name that is none, or `huggingface_hub` is not installed.
@@ -71,10 +75,8 @@ def open_from_hub(names: Sequence[str], sought: Sought, pins: Mapping[str, Seque
     made: Pins = {}
     for name in dict.fromkeys(names):
         try:
-            wanted = pins.get(name) or ([one.listing.id for one in _found(sought)] if name == HUB else [name])
+            wanted = pins.get(name) or (await _found(sought, model) if name == HUB else [name])
             opened = list(_opened(hub, wanted, OPENED if name == HUB else len(wanted), left_out))
-        except ConfigError:
-            raise
         except SourceError as error:
             left_out.append((name, str(error)))
             continue
@@ -85,12 +87,15 @@ def open_from_hub(names: Sequence[str], sought: Sought, pins: Mapping[str, Seque
     return FromHub(list(sources.values()), left_out, made)
 
 
-def _found(sought: Sought) -> list[Found]:
-    """Datasets of the index for a task, best first, those that can be used."""
+async def _found(sought: Sought, model: Model | None) -> list[str]:
+    """Ids of the index's datasets for a task, best first, those that can be used."""
     filters = Filters(sought.licence, sought.languages, usable=True)
     index = CardIndex.open(index_folder())
-    found = index.search(sought.query, demonstrations=sought.shown, limit=CONSIDERED, filters=filters)
-    return looked_into(sought.query, found, demonstrations=sought.shown)
+    if model is None or in_process(model):
+        found = shortlist(index, sought.query, demonstrations=sought.shown, filters=filters)
+    else:
+        found = await shortlist_by(model, index, sought.query, demonstrations=sought.shown, filters=filters)
+    return [one.listing.id for one in found]
 
 
 def _opened(hub: Hub, names: Sequence[str], most: int, left_out: list[tuple[str, str]]) -> Iterator[HubSource]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -18,8 +20,8 @@ import orjson
 from upcycle.errors import SourceError
 from upcycle.sources.index.lexical import Words
 from upcycle.sources.index.listing import Listing, from_json
+from upcycle.sources.index.place import current
 from upcycle.sources.index.reasons import why
-from upcycle.sources.index.store import current
 from upcycle.sources.index.understanding import Wanted, understand
 from upcycle.sources.index.vectors import Vectors
 from upcycle.sources.licences import permits
@@ -124,8 +126,6 @@ class CardIndex:
         with np.load(folder / "numbers.npz") as numbers:
             self._popularity, self._mentioned = numbers["popularity"], numbers["mentioned"]
             self._mentions, self._marks = numbers["mentions"], numbers["marks"]
-        random = np.random.default_rng(0)
-        self._sample = np.sort(random.permutation(len(self._marks))[:_SAMPLE])
         self._listings = _Listings(folder)
 
     @classmethod
@@ -138,19 +138,29 @@ class CardIndex:
         Raises:
             SourceError: there is no index, or one of another version.
         """
-        from upcycle.sources.encoder import encoder_named
-
         generation = current(folder)
         if generation is None:
             raise SourceError(
                 f"there is no index in {folder}; make one with: upcycle index build --hub, or index import FILE"
             )
         name = orjson.loads((generation / "meta.json").read_bytes())["encoder"] if dense else None
-        encoder: SentenceEncoder | None = encoder_named(name) if name else None
+        if name is None:
+            return cls(generation, None, None)
+        from upcycle.sources.encoder import encoder_named
+
+        encoder: SentenceEncoder | None = encoder_named(name)
         return cls(generation, encoder, name if encoder else None)
 
     def __len__(self) -> int:
         return len(self._marks)
+
+    @cached_property
+    def _sample(self) -> Any:
+        """Numbers of listings by which distances from the mean are estimated."""
+        import numpy as np
+
+        # Not numpy's generator: it takes longer to load than a search does to answer.
+        return np.array(sorted(Random(0).sample(range(len(self)), min(_SAMPLE, len(self)))), np.int64)
 
     def search(
         self,

@@ -10,14 +10,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import orjson
-
 from upcycle.errors import SourceError, StaleRunError, boundary
-from upcycle.sources.index.listing import Listing
+from upcycle.sources.index.listing import Listing, as_json, from_json
 
 VERSION = "1"
 _TABLES = """
@@ -28,7 +25,6 @@ CREATE TABLE IF NOT EXISTS datasets(
 CREATE INDEX IF NOT EXISTS owing ON datasets(owes_card, owes_rows);
 CREATE TABLE IF NOT EXISTS crawled(id TEXT PRIMARY KEY, walk INTEGER NOT NULL, etag TEXT);
 """
-_SEVERAL = ("tags", "categories", "languages", "columns", "types")
 
 
 class Entry(NamedTuple):
@@ -112,7 +108,7 @@ class Known:
             " listing=excluded.listing WHERE excluded.modified >= datasets.modified",
             (
                 (one.listing.id, one.listing.modified, one.listing.revision, one.owes_card, one.owes_rows,
-                 _as_bytes(one.listing))
+                 as_json(one.listing).decode())
                 for one in entries
             ),
         )  # fmt: skip
@@ -131,7 +127,7 @@ class Known:
             marks = ",".join("?" * len(some))
             query = f"SELECT owes_card, owes_rows, listing FROM datasets WHERE id IN ({marks})"
             for owes_card, owes_rows, told in self._db.execute(query, some):
-                listing = _from_bytes(told)
+                listing = from_json(told)
                 found[listing.id] = Entry(listing, bool(owes_card), bool(owes_rows))
         return found
 
@@ -184,27 +180,7 @@ class Known:
     def listings(self) -> Iterator[Listing]:
         """All of them, in the order of their ids."""
         for (told,) in self._db.execute("SELECT listing FROM datasets ORDER BY id"):
-            yield _from_bytes(told)
-
-
-def _as_bytes(listing: Listing) -> str:
-    values = {key: value for key, value in asdict(listing).items() if value not in (None, "", ())}
-    return orjson.dumps(_sendable(values)).decode()
-
-
-def _sendable(value: Any) -> Any:
-    """The same without halves of surrogate pairs, which no file takes."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, tuple):
-        return [_sendable(inner) for inner in value]
-    return {key: _sendable(inner) for key, inner in value.items()} if isinstance(value, dict) else value
-
-
-def _from_bytes(told: str) -> Listing:
-    values: dict[str, Any] = orjson.loads(told)
-    several: dict[str, Any] = {key: tuple(values.pop(key)) for key in _SEVERAL if key in values}
-    return Listing(**values, **several)
+            yield from_json(told)
 
 
 def _locked(folder: Path) -> Any:

@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 
 from upcycle.errors import SourceError
-from upcycle.sources.card import read_front_matter
 
 _MOST_TEXT = 4_000
 _HTML = re.compile(r"<[^<>]{1,500}>|<!--.*?-->", re.DOTALL)
@@ -92,6 +91,8 @@ def from_card(name: str, markdown: str, **known: Any) -> Listing:
         name: its id.
         known: what is known from elsewhere; it wins over the card.
     """
+    from upcycle.sources.card import read_front_matter  # a search reads no card, and answers sooner
+
     try:
         front = read_front_matter(markdown)
     except SourceError:

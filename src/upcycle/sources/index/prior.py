@@ -22,7 +22,9 @@ class Mentions:
     """Counts the cards that name a dataset, in two passes: `know` every listing, then `read` every text."""
 
     def __init__(self) -> None:
-        self._names: dict[str, dict[tuple[str, ...], list[int]]] = defaultdict(dict)
+        self._names: dict[tuple[str, ...], list[int]] = {}
+        # Of the names that begin with a word, how many words they have: thousands may share a first word.
+        self._lengths: dict[str, set[int]] = defaultdict(set)
         self._counts: Counter[int] = Counter()
 
     def know(self, number: int, names: Iterable[str]) -> None:
@@ -32,16 +34,16 @@ class Mentions:
             # One word in small letters ("news", "images") is a word of the language before it is a name.
             usual = len(found) == 1 and name.islower() and name.isalpha()
             if found and len(found) <= _LONGEST and len(name) >= _LEAST and not usual:
-                self._names[found[0]].setdefault(found, []).append(number)
+                self._names.setdefault(found, []).append(number)
+                self._lengths[found[0]].add(len(found))
 
     def read(self, number: int, text: str) -> None:
         """Count the names in the text of listing `number`, each once."""
         found = _WORD.findall(text)
         seen: set[int] = set()
         for at, word in enumerate(found):
-            for name, numbers in self._names.get(word, {}).items():
-                if tuple(found[at : at + len(name)]) == name:
-                    seen.update(numbers)
+            for length in self._lengths.get(word, ()):
+                seen.update(self._names.get(tuple(found[at : at + length]), ()))
         seen.discard(number)
         self._counts.update(seen)
 

@@ -1,7 +1,7 @@
 """The shortlist: the first hundred that were found, ordered again with their columns and rows in view.
 
-In: what `CardIndex.search` found (ask it for `CONSIDERED`), the query, and demonstrations. Out: the same, best first,
-with what the second look added in `parts` and `why`. The decision: what is not known of a dataset counts as the
+In: an index, the query, and demonstrations. Out: what it found, best first, with what the second look added in `parts`
+and `why`. The decision: what is not known of a dataset counts as the
 average of those of which it is known, so that a card without columns is neither praised nor punished; a model, where
 there is one, sees windows of twenty, and then once the best of each window together.
 """
@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upcycle.sources.index.card_index import Found
+from upcycle.sources.index.card_index import EVERYTHING, CardIndex, Filters, Found
 from upcycle.sources.index.listing import Listing
 from upcycle.sources.index.reasons import begins_word, spaced
-from upcycle.sources.index.understanding import bare
+from upcycle.sources.index.understanding import ask_for_phrasings, bare
 from upcycle.sources.words import form_words, query_terms, terms, words
 
 if TYPE_CHECKING:
@@ -44,19 +44,44 @@ _ROLES = {
 }
 
 
-async def shortlist(
-    query: str, found: Sequence[Found], *, demonstrations: Sequence[str] = (), model: Model | None = None
+def shortlist(
+    index: CardIndex,
+    query: str,
+    *,
+    demonstrations: Sequence[str] = (),
+    filters: Filters = EVERYTHING,
+    limit: int = CONSIDERED,
+    said: Sequence[str] = (),
 ) -> list[Found]:
-    """What was found, best first after a second look; a model that fails leaves the order it had.
+    """Both stages: what the index finds, best first after a second look at the first hundred.
 
     Args:
         query: what the task is, in words.
-        found: best first, as `CardIndex.search` gives them.
         demonstrations: examples of the task as text (input and output).
-        model: orders them further, in at most 6 calls for a hundred; inside a run its calls are in the journal.
+        said: what a model wrote of the query.
     """
-    ranked = looked_into(query, found, demonstrations=demonstrations)
-    return ranked if model is None or len(ranked) < 2 else await _ordered(query, ranked, demonstrations, model)
+    found = index.search(query, demonstrations=demonstrations, limit=max(CONSIDERED, limit), filters=filters, said=said)
+    return looked_into(query, found, demonstrations=demonstrations)[:limit]
+
+
+async def shortlist_by(
+    model: Model,
+    index: CardIndex,
+    query: str,
+    *,
+    demonstrations: Sequence[str] = (),
+    filters: Filters = EVERYTHING,
+    limit: int = CONSIDERED,
+) -> list[Found]:
+    """The same with a model's help: it writes what else to look for (one call) and orders the first hundred (six).
+
+    One that fails leaves the order it had. Inside a run its calls are in the journal.
+    """
+    said = await ask_for_phrasings(query, model)
+    ranked = shortlist(
+        index, query, demonstrations=demonstrations, filters=filters, limit=max(CONSIDERED, limit), said=said
+    )
+    return (await ordered(query, ranked, demonstrations, model))[:limit]
 
 
 def looked_into(query: str, found: Sequence[Found], *, demonstrations: Sequence[str] = ()) -> list[Found]:
@@ -131,10 +156,12 @@ def _speaks_another(listing: Listing, spoken: str) -> bool:
     return spoken != "und" and bool(stated) and not stated & {spoken, "multilingual"}
 
 
-async def _ordered(query: str, ranked: Sequence[Found], demonstrations: Sequence[str], model: Model) -> list[Found]:
+async def ordered(query: str, ranked: Sequence[Found], demonstrations: Sequence[str], model: Model) -> list[Found]:
     """The best of each window of the first hundred, compared once more together; the others follow as they were."""
     import asyncio  # a search without a model has no use for it, and answers sooner
 
+    if len(ranked) < 2:
+        return list(ranked)
     first = ranked[:CONSIDERED]
     windows = [list(range(start, min(start + _WINDOW, len(first)))) for start in range(0, len(first), _WINDOW)]
     best = await asyncio.gather(*(_asked(query, first, window, demonstrations, model) for window in windows))

@@ -25,10 +25,10 @@ from upcycle.sources.encoder import SentenceEncoder
 from upcycle.sources.index.encoded import Encoded, write_digests
 from upcycle.sources.index.lexical import write_words
 from upcycle.sources.index.listing import Listing, as_json
+from upcycle.sources.index.place import VERSION, current
 from upcycle.sources.index.prior import Mentions, standardised
 from upcycle.sources.index.vectors import VectorFiles
 
-VERSION = 2
 _BATCH = 2_048
 ENCODING = "encoding"
 _MEANING_CHARS = 700
@@ -72,25 +72,6 @@ def write_index(
     _take_into_use(folder, made)
     shutil.rmtree(folder / ENCODING, ignore_errors=True)
     return made
-
-
-def current(folder: Path) -> Path | None:
-    """The generation in use; None where there is none.
-
-    Raises:
-        SourceError: it is of another version.
-    """
-    try:
-        found = folder / (folder / "current").read_text(encoding="utf-8").strip()
-        meta = orjson.loads((found / "meta.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError, orjson.JSONDecodeError):
-        return None
-    if meta.get("version") != VERSION:
-        raise SourceError(
-            f"the index in {folder} is of version {meta.get('version')} and this upcycle reads version {VERSION};"
-            " delete the folder and build it again"
-        )
-    return found
 
 
 def whole_text(listing: Listing) -> str:

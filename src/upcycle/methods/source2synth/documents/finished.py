@@ -11,8 +11,9 @@ from typing import Any
 
 from upcycle.methods.source2synth.application import Grounded, Writer
 from upcycle.methods.source2synth.documents.checks import Hop
-from upcycle.methods.source2synth.matching import answer_of, soft_match
+from upcycle.methods.source2synth.matching import soft_match
 from upcycle.sources.documents import occurs
+from upcycle.training.chains import answer_of
 
 
 @dataclass(frozen=True, slots=True)
