@@ -68,9 +68,9 @@ async def test_without_reset_the_student_of_the_round_before_is_trained_on(tmp_p
 def test_the_embedded_encoder_is_quick_between_rounds_unless_it_is_told_otherwise():
     quick = for_rounds(Training(student="minilm", kind="label"), "minilm")
     assert quick.epochs < Training().epochs
-    assert quick.max_tokens == 256
-    told = for_rounds(Training(student="minilm", kind="label", epochs=5, max_tokens=512), "minilm")
-    assert (told.epochs, told.max_tokens) == (5, 512)
+    assert (quick.max_tokens, quick.layers) == (256, 3)
+    told = for_rounds(Training(student="minilm", kind="label", epochs=5, max_tokens=512, layers=6), "minilm")
+    assert (told.epochs, told.max_tokens, told.layers) == (5, 512, 6)
     _, published = with_preset(S3(preset="imdb"), Training(student="minilm", kind="label"))
     assert for_rounds(published, "minilm") == published
     assert for_rounds(Training(kind="label"), "tfidf") == Training(kind="label")

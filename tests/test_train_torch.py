@@ -412,6 +412,21 @@ def test_an_encoder_learns_labels_and_opens_with_transformers(encoder: Path, tmp
     assert model.config.id2label == {0: "negative", 1: "positive"}
 
 
+def test_only_the_last_layers_learn_where_that_is_asked_for_and_the_head_with_them(encoder: Path, tmp_path: Path):
+    from transformers import AutoModel
+
+    student = fit(REVIEWS, quick(encoder, learning_rates=(5e-3,), layers=1), folder=tmp_path / "model")
+    assert student.predict(["a superb film", "a boring film"]) == [["positive"], ["negative"]]
+    before, after = (AutoModel.from_pretrained(one).state_dict() for one in (encoder, tmp_path / "model"))
+    same = {name for name in before if before[name].equal(after[name])}
+    assert {name for name in same if name.startswith(("embeddings.", "encoder.layer.0."))} == {
+        name for name in before if name.startswith(("embeddings.", "encoder.layer.0."))
+    }
+    assert not any(name.startswith("encoder.layer.1.") for name in same if name.endswith("weight"))
+    with pytest.raises(ConfigError, match="layers is 3, and this encoder has 2"):
+        fit(REVIEWS, quick(encoder, layers=3))
+
+
 def test_a_folder_of_hugging_face_that_upcycle_never_saw_is_a_classifier_too(encoder: Path, tmp_path: Path):
     fit(REVIEWS, quick(encoder, epochs=1), folder=tmp_path / "model")
     (tmp_path / "model" / "upcycle-model.json").unlink()

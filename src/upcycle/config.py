@@ -243,6 +243,7 @@ class Training(Section):
     grid: bool = Field(False, description="Choose among the paper's four: rates 5e-5 and 1e-4, alphas 16 and 24.")
     batch: int | None = Field(None, ge=1, le=4096, description="Examples a step.")
     max_tokens: int | None = Field(None, ge=8, description="Longest example; not given: what the student can read.")
+    layers: int | None = Field(None, ge=1, description="Last layers of an encoder that learn; not given: all.")
     patience: int = Field(2, ge=0, description="Epochs without a better validation loss before it stops; 0 for none.")
     weights: Literal["given", "none", "dimp"] = Field(
         "given", description="Weight of each example: its own, none, or the DIMP loss's (arXiv 2410.21526)."

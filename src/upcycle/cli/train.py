@@ -37,6 +37,7 @@ def arguments(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--grid", action="store_true", help="try rates 5e-5 and 1e-4 with alphas 16 and 24")
     verb.add_argument("--batch", type=int, metavar="N", help="examples a step (default: 8, encoders 16)")
     verb.add_argument("--max-tokens", type=int, metavar="N", help="longest example (default: what it can read)")
+    verb.add_argument("--layers", type=int, metavar="N", help="last layers of an encoder that learn (default: all)")
     verb.add_argument("--patience", type=int, metavar="N", help="epochs without gain before it stops (default: 2)")
     verb.add_argument("--gold", metavar="FILE", help="evaluation items; examples that repeat one are left out")
     verb.add_argument(
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from upcycle.cli import console
     from upcycle.cli.working import at_once
 
-    names = ("student", "kind", "epochs", "rank", "batch", "max_tokens", "patience", "weights", "teach")
+    names = ("student", "kind", "epochs", "rank", "batch", "max_tokens", "layers", "patience", "weights", "teach")
     settings = {name: value for name in names if (value := getattr(args, name)) is not None}
     settings |= {name: tuple(value) for name, value in (("learning_rates", args.rate), ("alphas", args.alpha)) if value}
     settings |= {name: True for name in ("grid", "merged") if getattr(args, name)}

@@ -47,29 +47,29 @@ PRESETS: dict[str, Preset] = {
     "imdb": Preset(
         {**_EVERY, "rationales": 3, "first": 0.71, "what": "a review of a film you imagine to have watched",
          "meanings": {"0": "negative", "1": "positive"}},
-        {"learning_rates": (5e-6,), "batch": 8, "epochs": 6, "max_tokens": 512, "patience": 0},
+        {"learning_rates": (5e-6,), "batch": 8, "epochs": 6, "max_tokens": 512, "layers": None, "patience": 0},
         21_200, 6_173,
     ),
     "qnli": Preset(
         {**_EVERY, "rationales": 0, "first": 0.70, "write": "Question", "what": "a question", "meanings": _ANSWERED},
-        {"learning_rates": (5e-6,), "batch": 32, "epochs": 10, "max_tokens": 512, "patience": 0},
+        {"learning_rates": (5e-6,), "batch": 32, "epochs": 10, "max_tokens": 512, "layers": None, "patience": 0},
         168_000, 51_100,
     ),
     "rte": Preset(
         {**_EVERY, "rationales": 0, "first": 0.955, "write": "Hypothesis", "what": "a sentence",
          "meanings": _ENTAILMENT},
-        {"learning_rates": (1e-5,), "batch": 16, "epochs": 20, "max_tokens": 512, "patience": 0},
+        {"learning_rates": (1e-5,), "batch": 16, "epochs": 20, "max_tokens": 512, "layers": None, "patience": 0},
         33_600, 1_522,
     ),
     "adqa": Preset(
         {**_EVERY, "rationales": 0, "first": 0.37, "write": "Question", "what": "a question"},
-        {"learning_rates": (1e-5,), "batch": 8, "epochs": 10, "max_tokens": 512, "patience": 0},
+        {"learning_rates": (1e-5,), "batch": 8, "epochs": 10, "max_tokens": 512, "layers": None, "patience": 0},
         81_500, 51_532,
     ),
 }  # fmt: skip
 
 
-_ROUND = {"epochs": 2.0, "max_tokens": 256}
+_ROUND = {"epochs": 2.0, "max_tokens": 256, "layers": 3}
 """Each pass of the embedded encoder over 2,000 reviews of 200 tokens takes two cores some six minutes, and a round is
 to take minutes. 256 tokens are what it was made to read; the published settings are those of a preset.
 """
