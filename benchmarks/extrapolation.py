@@ -2,8 +2,8 @@
 
 Three parts. (1) The known table of gold with and without the released S3 rows (`imdb.py`; `gold`, `plus_s3`, `inside`).
 (2) `round_s`: one round on 500 gold and 2,000 made rows with TF-IDF, without the time the model takes; with `--encoder`
-also `encoder_round_s`, the same with the embedded encoder, which takes minutes. (3) S3 itself, its ablations and its
-controls at equal size, each with a 95 % interval on 2,000 test rows, and a curve over gold size.
+also `encoder_round_s`, the same with the embedded encoder: minutes. (3) S3 itself, its ablations and its controls at
+equal size, each with a 95 % interval on 2,000 test rows, and a curve over gold size.
 
 For (3) there is no language model here. The writer is a stand-in that writes sound text: it answers each prompt with
 the unused one of the 6,173 released S3 reviews (GPT-3.5 wrote them) that has the wanted label and is most like what the
