@@ -39,7 +39,7 @@ from upcycle.llm.roles import Roles
 from upcycle.methods.s3 import gold_parts, s3
 from upcycle.records import Example
 from upcycle.run import Run
-from upcycle.sources.readers import rows as read_rows
+from upcycle.sources.files.readers import rows as read_rows
 from upcycle.task import Gold, Task, make_task
 from upcycle.testing import ScriptedModel
 from upcycle.training.fit import fit

@@ -53,7 +53,7 @@ def _hotpot(row: Row) -> str:
 
 def write_tables(place: Path, count: int) -> list[Row]:
     """Small WikiSQL tables as `small.tables.jsonl`; gives people's questions over other ones, answered by a cell."""
-    from upcycle.sources.tables import cell_text
+    from upcycle.sources.tables.table import cell_text
 
     folder = SHARED / "tables" / "wikisql_join"
     _write_lines(place / "small.tables.jsonl", [row for row, _ in _small(folder / "train.tables.jsonl")])
@@ -72,7 +72,7 @@ def write_tables(place: Path, count: int) -> list[Row]:
 
 def _small(path: Path) -> Iterator[tuple[Row, str]]:
     """Tables that can be used and are short, each with what it shows."""
-    from upcycle.sources.tables import Table, make_table, shown
+    from upcycle.sources.tables.table import Table, make_table, shown
 
     with path.open(encoding="utf-8") as lines:
         for row in map(json.loads, lines):

@@ -37,8 +37,8 @@ from upcycle.methods.source2synth.sql import Result, Sql
 from upcycle.methods.source2synth.sql_checks import answer_text
 from upcycle.methods.source2synth.sql_grammar import sketches
 from upcycle.methods.source2synth.tables import open_tables
-from upcycle.sources.tables import Table, make_table
-from upcycle.sources.tables_folder import TableFolder
+from upcycle.sources.tables.folder import TableFolder
+from upcycle.sources.tables.table import Table, make_table
 from upcycle.task import make_task
 from upcycle.training.chains import ANSWER_MARK
 

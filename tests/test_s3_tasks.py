@@ -26,7 +26,7 @@ from upcycle.methods.s3.cleaning import cleaned
 from upcycle.methods.s3.presets import PRESETS, with_preset
 from upcycle.parts import parts_of
 from upcycle.records import Example, Origin
-from upcycle.sources.readers import rows as read_rows
+from upcycle.sources.files.readers import rows as read_rows
 from upcycle.task import Demonstration, Gold, Task, make_task
 
 DATA = Path(os.environ.get("UPCYCLE_DATA") or Path(__file__).parents[2] / "shared" / "data") / "s3"

@@ -15,7 +15,7 @@ import pytest
 
 from upcycle.errors import SourceError
 from upcycle.records import Record
-from upcycle.sources.folder import FolderSource
+from upcycle.sources.files.folder import FolderSource
 from upcycle.sources.source import Source, open_sources
 
 

@@ -16,9 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from upcycle.errors import SourceError
-from upcycle.sources.flatten import flatten, learn_shape
-from upcycle.sources.readers import class_names, count, kind_of, probe, rows
-from upcycle.sources.tabular import Damaged
+from upcycle.sources.files.columnar import class_names
+from upcycle.sources.files.flatten import flatten, learn_shape
+from upcycle.sources.files.opened import kind_of
+from upcycle.sources.files.readers import count, probe, rows
+from upcycle.sources.files.tabular import Damaged
 
 ROWS = [{"q": "one", "n": 1}, {"q": "двa", "n": 2}, {"q": "三", "n": 3}]
 

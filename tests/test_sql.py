@@ -18,7 +18,7 @@ from upcycle.errors import ConfigError
 from upcycle.methods.source2synth import sql_checks
 from upcycle.methods.source2synth.sql import Refused, Result, Sql
 from upcycle.methods.source2synth.sql_checks import canonical, leaks, rejection, statement_in
-from upcycle.sources.tables import Table, make_table
+from upcycle.sources.tables.table import Table, make_table
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from hostile_sql import Hostile, hostile_statements

@@ -16,7 +16,7 @@ from upcycle.methods.source2synth.application import Grounded, Unit, Writer
 from upcycle.methods.source2synth.functions import PythonExecutor, function_in, known_statistic
 from upcycle.methods.source2synth.recipe import RecipeApplication, open_recipe
 from upcycle.records import Dropped
-from upcycle.sources.tables import Table, make_table
+from upcycle.sources.tables.table import Table, make_table
 from upcycle.task import make_task
 from upcycle.testing import ScriptedModel
 

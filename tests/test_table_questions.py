@@ -22,7 +22,7 @@ from upcycle.methods.source2synth.sql_checks import answer_text
 from upcycle.methods.source2synth.sql_grammar import KINDS, sketches
 from upcycle.methods.source2synth.tables import AGAIN, PROSE, Tables, open_tables
 from upcycle.records import Dropped
-from upcycle.sources.tables import Table, make_table
+from upcycle.sources.tables.table import Table, make_table
 from upcycle.task import make_task
 from upcycle.testing import ScriptedModel, write_table_question
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from upcycle.errors import SourceError
-from upcycle.sources import tables
-from upcycle.sources.tables import BadTable, Table, cell_text, make_table, safe_names, shown
-from upcycle.sources.tables_folder import TableFolder
+from upcycle.sources.tables import table
+from upcycle.sources.tables.folder import TableFolder
+from upcycle.sources.tables.table import BadTable, Table, cell_text, make_table, safe_names, shown
 
 HEADER = ["City", "People"]
 ROWS: list[list[object]] = [["Oslo", "700,000"], ["Rome", "2,800,000"], ["Bern", "134,000"]]
@@ -54,7 +54,7 @@ def bad(path: Path) -> str:
 
 
 def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(tables).failed == 0
+    assert doctest.testmod(table).failed == 0
 
 
 def test_numbers_with_commas_are_numbers():

@@ -237,8 +237,8 @@ def _put_all(known: Known, file: Path, notes: list[str], told: Told | None) -> i
 
 
 def _listings_of(file: Path, notes: list[str]) -> Iterator[Listing]:
-    from upcycle.sources.readers import rows
-    from upcycle.sources.tabular import Damaged
+    from upcycle.sources.files.readers import rows
+    from upcycle.sources.files.tabular import Damaged
 
     unread, first = 0, ""
     try:

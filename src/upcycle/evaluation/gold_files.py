@@ -312,7 +312,7 @@ def _table_row(name: str, row: Fields) -> GoldItem | str:
 
 def _shown_table(name: str, header: Any, cells: Any, title: str) -> tuple[str, str]:
     """A table as text, and why it cannot be shown."""
-    from upcycle.sources.tables import BadTable, make_table, shown
+    from upcycle.sources.tables.table import BadTable, make_table, shown
 
     if not isinstance(header, list) or not isinstance(cells, list):
         return "", "have no table"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from upcycle.errors import SourceError
 from upcycle.records import Example, Origin, Record, example_id
 from upcycle.sources.bigbench import BigBench, bigbench_of
-from upcycle.sources.folder import FolderSource
+from upcycle.sources.files.folder import FolderSource
 from upcycle.sources.reading import Columns, Reading, reading_of
 from upcycle.sources.source import Skip, open_sources
 
@@ -278,7 +278,7 @@ def _instruction(path: Path) -> str | None:
 def _our_rows(
     path: Path, splits: Mapping[str, Sequence[Path]], seen: set[str], split: str, skip: Skip
 ) -> Iterator[Example]:
-    from upcycle.sources.readers import rows
+    from upcycle.sources.files.readers import rows
 
     number = -1
     for file in splits[split]:
@@ -323,7 +323,7 @@ class _Origins:
         self._by_id: dict[str, Origin] | None = None
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        from upcycle.sources.readers import rows
+        from upcycle.sources.files.readers import rows
 
         return (row for row in rows(self._file) if isinstance(row, dict))
 

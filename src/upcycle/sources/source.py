@@ -16,7 +16,7 @@ from upcycle.sources.card import Card
 from upcycle.sources.index.place import HUB
 
 if TYPE_CHECKING:
-    from upcycle.sources.layout import LeftOut
+    from upcycle.sources.files.layout import LeftOut
 
 Skip = Callable[[str, str], None]
 """Called with what could not be read (a record's ref or a file's name) and why."""
@@ -63,8 +63,8 @@ def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, st
     Raises:
         SourceError: a name that does not exist, or no readable source at all.
     """
-    from upcycle.sources.folder import FolderSource
-    from upcycle.sources.layout import Layout, LeftOut, discover
+    from upcycle.sources.files.folder import FolderSource
+    from upcycle.sources.files.layout import Layout, LeftOut, discover
     from upcycle.sources.python_functions import package, standard_library
 
     if not names:
@@ -103,9 +103,9 @@ def open_sources(names: Sequence[str]) -> tuple[list[Source], list[tuple[str, st
 
 
 def _open_of_hub(name: str, sources: list[Source], left_out: list[LeftOut]) -> None:
+    from upcycle.sources.files.layout import LeftOut
     from upcycle.sources.hub.source import open_hub
     from upcycle.sources.hub.wire import Hub
-    from upcycle.sources.layout import LeftOut
 
     if name == HUB:
         raise SourceError('"hub" is searched for a task; to read one dataset of it, name it as hub:OWNER/NAME')

@@ -19,7 +19,7 @@ from typing import Any
 from upcycle.methods.source2synth.application import Grounded, Truth, Unit
 from upcycle.methods.source2synth.matching import soft_match
 from upcycle.sandbox import JSON, Fail, Failed, Sandbox, Value
-from upcycle.sources.tables import Cell, Table, cell_text
+from upcycle.sources.tables.table import Cell, Table, cell_text
 from upcycle.training.chains import answer_of
 
 FUNCTION = "function"

@@ -26,7 +26,7 @@ import orjson
 
 from upcycle.errors import ConfigError
 from upcycle.methods.source2synth.sql_worker import LONGEST, TABLE
-from upcycle.sources.tables import Cell, Table
+from upcycle.sources.tables.table import Cell, Table
 
 __all__ = ["TABLE", "Outcome", "Refused", "Result", "Sql"]
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from upcycle.methods.source2synth.sql import Result
-from upcycle.sources.tables import Cell, Table, cell_text
+from upcycle.sources.tables.table import Cell, Table, cell_text
 
 MOST_ROWS = 20
 MOST_CHARS = 600

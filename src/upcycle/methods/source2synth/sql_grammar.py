@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from upcycle.methods.source2synth.sql import TABLE
-from upcycle.sources.tables import Cell, Table, cell_text
+from upcycle.sources.tables.table import Cell, Table, cell_text
 
 _LONGEST = 60  # characters of a value that a question can name
 _NAMES = re.compile(r"\b(id|no|number|num|nr|code|zip|phone|week|round|series|episode|day|month)\b|#")

@@ -24,8 +24,8 @@ from upcycle.methods.source2synth.sql import Refused, Result, Sql
 from upcycle.methods.source2synth.sql_checks import LEAK, answer_text, canonical, leaks, rejection, statement_in
 from upcycle.methods.source2synth.sql_grammar import KINDS, Sketch, sketches
 from upcycle.records import Dropped, Origin, example_id
-from upcycle.sources.tables import BadTable, Table, shown
-from upcycle.sources.tables_folder import TableFolder
+from upcycle.sources.tables.folder import TableFolder
+from upcycle.sources.tables.table import BadTable, Table, shown
 from upcycle.training.chains import ANSWER_MARK, answer_of
 
 __all__ = ["TableSource", "Tables", "open_ground", "open_tables"]

@@ -22,7 +22,7 @@ from upcycle.sources.documents.dump import Lost, is_dump
 from upcycle.sources.documents.files import KINDS, files_of, read_file
 from upcycle.sources.documents.rows import documents_of
 from upcycle.sources.documents.sampled import add_dump
-from upcycle.sources.readers import kind_of
+from upcycle.sources.files.opened import kind_of
 
 SCHEMA = """
 CREATE TABLE document (number INTEGER PRIMARY KEY, id TEXT, title TEXT, redirect TEXT, listing INTEGER, body BLOB);

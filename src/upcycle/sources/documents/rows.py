@@ -16,9 +16,9 @@ from typing import Any
 from upcycle.errors import SourceError
 from upcycle.sources.documents.document import Document, Link, Passage, make_document, plain_title
 from upcycle.sources.documents.dump import Lost
-from upcycle.sources.readers import rows as read_rows
-from upcycle.sources.readers import stem_of
-from upcycle.sources.tabular import Damaged
+from upcycle.sources.files.opened import stem_of
+from upcycle.sources.files.readers import rows as read_rows
+from upcycle.sources.files.tabular import Damaged
 
 TEXTS = ("paragraphs", "text", "body", "content", "document", "passage", "article", "sentences", "contents", "abstract")
 _TITLES = ("title", "name", "heading", "page_title", "subject", "headline")

@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from upcycle.errors import SourceError
 from upcycle.sources.card import FrontMatter
+from upcycle.sources.files.layout import one_dataset
 from upcycle.sources.hub.facts import holds_rows, why_not
 from upcycle.sources.hub.wire import Hub, HubError, path_of
-from upcycle.sources.layout import one_dataset
 
 CONVERTED = "refs/convert/parquet"
 """The branch on which a Hub keeps what it converted to Parquet."""

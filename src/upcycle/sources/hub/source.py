@@ -18,13 +18,13 @@ from urllib.parse import quote
 from upcycle.errors import ConfigError, SourceError
 from upcycle.records import Record
 from upcycle.sources.card import Card, Config, Split
-from upcycle.sources.folder import FolderSource
+from upcycle.sources.files.folder import FolderSource
+from upcycle.sources.files.layout import Files, Layout
+from upcycle.sources.files.readers import count
+from upcycle.sources.files.remote import Blocks, RemoteFile
 from upcycle.sources.hub.facts import holds_rows, listing_of
 from upcycle.sources.hub.files import LaidOut, conversion, file_sizes, laid_out, part, readme
 from upcycle.sources.hub.wire import Hub, path_of
-from upcycle.sources.layout import Files, Layout
-from upcycle.sources.readers import count
-from upcycle.sources.remote import Blocks, RemoteFile
 from upcycle.sources.source import Skip
 
 _NAME = re.compile(r"(?P<id>[\w.-]+(?:/[\w.-]+)?)(?::(?P<config>[^@]+))?(?:@(?P<revision>[\w./-]+))?", re.ASCII)

@@ -18,11 +18,13 @@ from typing import Any
 from upcycle.errors import SourceError
 from upcycle.records import Record
 from upcycle.sources.card import Card, Column, Config, Split
-from upcycle.sources.flatten import Row, flatten, learn_shape
-from upcycle.sources.layout import Layout
-from upcycle.sources.readers import class_names, count, group_rows, group_sizes, kind_of, rows
+from upcycle.sources.files.columnar import class_names, group_rows, group_sizes
+from upcycle.sources.files.flatten import Row, flatten, learn_shape
+from upcycle.sources.files.layout import Layout
+from upcycle.sources.files.opened import kind_of
+from upcycle.sources.files.readers import count, rows
+from upcycle.sources.files.tabular import Damaged
 from upcycle.sources.source import Skip
-from upcycle.sources.tabular import Damaged
 
 _SAMPLE = 64
 _WHOLE_DIGEST = 64 << 20

@@ -21,9 +21,10 @@ import orjson
 
 from upcycle.errors import SourceError
 from upcycle.sources.card import read_front_matter
-from upcycle.sources.readers import grid, kind_of, rows
-from upcycle.sources.tables import MAX_ROWS, BadTable, Table, looks_headless, make_table
-from upcycle.sources.tabular import Damaged
+from upcycle.sources.files.opened import kind_of
+from upcycle.sources.files.readers import grid, rows
+from upcycle.sources.files.tabular import Damaged
+from upcycle.sources.tables.table import MAX_ROWS, BadTable, Table, looks_headless, make_table
 
 _SQLITE = frozenset({".db", ".sqlite", ".sqlite3", ".db3"})
 _SQLITE_HEAD = b"SQLite format 3\0"

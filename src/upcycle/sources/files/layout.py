@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from upcycle.errors import SourceError
 from upcycle.sources.card import FrontMatter, read_front_matter
-from upcycle.sources.readers import READABLE, kind_of, probe, stem_of
+from upcycle.sources.files.opened import READABLE, kind_of, stem_of
+from upcycle.sources.files.readers import probe
 
 Files = dict[str, dict[str, tuple[Path, ...]]]
 """Configuration to split to files."""
