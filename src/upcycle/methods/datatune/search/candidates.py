@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from upcycle.contract import Kind
 from upcycle.methods.datatune.plans.plan import Plan
@@ -25,7 +25,6 @@ from upcycle.methods.datatune.plans.steps import (
     LimitOptions,
     MapLabel,
     OptionsFrom,
-    OrderByDirection,
     PickOption,
     PickSentence,
     SampleOption,
@@ -35,10 +34,12 @@ from upcycle.methods.datatune.plans.steps import (
     Template,
 )
 from upcycle.methods.datatune.plans.values import after, docstring_split, format_number, text_of
-from upcycle.methods.datatune.search.columns import Offer, Offered, input_prior, output_prior
+from upcycle.methods.datatune.search.columns import Offer, Offered, output_prior
 from upcycle.methods.datatune.search.glossary import mapping_for
 from upcycle.methods.datatune.search.options import Picked, picked
+from upcycle.methods.datatune.search.relations import relations
 from upcycle.methods.datatune.search.wanted import Wanted
+from upcycle.methods.datatune.search.ways import Way, inputs_of, joined, plan_of
 
 _FEW = 6
 _ANSWERS = frozenset(("answer", "answers", "target", "targets", "output", "outputs", "reference", "references"))
@@ -47,110 +48,31 @@ _DOCSTRING_PARTS = ("\n\n", ">>>", "\nExample", "\nArg", "\nParam", "\nReturns:"
 _DELIMITERS = ("####", "The answer is", "the answer is", "Answer:", "answer:", "answer is", "\\boxed{")
 
 
-class Way(NamedTuple):
-    """One way to make an input or an output: steps, and the template that uses what they wrote."""
-
-    steps: tuple[Step, ...]
-    template: str
-
-
 def propose(wanted: Wanted, offer: Offer, card: Any) -> Iterator[Plan]:
     """Candidate plans for the source."""
     if wanted.relation is not None:
-        yield from _relations(wanted, offer, card)
+        yield from relations(wanted, offer, card)
         return
-    inputs = list(_inputs(wanted, offer))
+    inputs = list(inputs_of(wanted, offer))
     if wanted.labels is not None:
         for out in _labels(wanted, offer, card):
-            yield from _joined(card, inputs, out, "options" if wanted.fixed_options else None)
+            yield from joined(card, inputs, out, "options" if wanted.fixed_options else None)
         return
     match wanted.contract.kind:
         case Kind.CHOICE:
             yield from _choices(wanted, offer, card, inputs)
         case Kind.NUMBER:
             for out in _numbers(offer):
-                yield from _joined(card, inputs, out)
+                yield from joined(card, inputs, out)
         case Kind.CODE:
             for out in _texts(wanted, [column for column in offer.columns.values() if _mostly_code(column)]):
-                yield from _joined(card, inputs, out)
+                yield from joined(card, inputs, out)
         case _:
             for out in _texts(wanted, _text_outputs(offer)):
-                yield from _joined(card, inputs, out)
+                yield from joined(card, inputs, out)
             for way in picked(offer):
-                yield from _joined(card, inputs, Way(way.steps, "{answer}"))
+                yield from joined(card, inputs, Way(way.steps, "{answer}"))
     yield from _documented(wanted, offer, card)
-
-
-def _joined(card: Any, inputs: Iterable[Way], out: Way, choices: str | None = None) -> Iterator[Plan]:
-    for way in inputs:
-        if not set(_read(way)) & set(_read(out)) or choices:
-            yield _plan(card, (*way.steps, *out.steps), way.template, out.template, choices)
-
-
-def _plan(card: Any, steps: Sequence[Step], input: str, output: str, choices: str | None = None) -> Plan:  # noqa: A002
-    listed = f", options from {choices}" if choices else ""
-    done = " then ".join(dict.fromkeys(step.do for step in steps)) or "nothing to change"
-    prose = f"Input {input!r}, output {output!r}{listed}: {done}."
-    return Plan(source=card.id, prose=prose, steps=tuple(steps), input=input, output=output, choices=choices)
-
-
-def _read(way: Way) -> list[str]:
-    plan = Plan(source="", steps=way.steps, input=way.template, output=way.template)
-    return sorted(plan.columns())
-
-
-# inputs
-
-
-def _inputs(wanted: Wanted, offer: Offer) -> Iterator[Way]:
-    if wanted.fixed_stem is not None:
-        if "{" not in wanted.fixed_stem:
-            yield Way((), wanted.fixed_stem)
-        return
-    frame = wanted.frame
-    if frame is not None and len(frame.slots) > 1:
-        names = _assigned(frame.slots, offer)
-        if names is not None:
-            yield Way((), frame.filled(names))
-        return
-    contexts = offer.contexts()
-    for column in sorted(offer.inputs(), key=input_prior, reverse=True)[:_FEW]:
-        yield Way((), frame.filled([column.name]) if frame else "{" + column.name + "}")
-        for context in contexts[:2]:
-            if context.name != column.name and frame is None:
-                yield Way((), "{" + context.name + "}\n{" + column.name + "}")
-
-
-_KIN = (
-    frozenset(["premise", "sentence1", "text1", "context", "passage", "text", "background"]),
-    frozenset(["hypothesis", "sentence2", "claim", "statement", "text2"]),
-    frozenset(["question", "query", "problem"]),
-    frozenset(["passage", "context", "paragraph", "article", "document", "text", "story"]),
-)
-
-
-def _assigned(slots: Sequence[str], offer: Offer) -> list[str] | None:
-    """A column for each labelled part of the inputs, by name; None where a part has none."""
-    taken: list[str] = []
-    for slot in slots:
-        slot_words = set(slot.split())
-        kin = set().union(*(group for group in _KIN if slot_words & group)) - slot_words
-        ranked = [
-            (
-                3 * (slot_words <= column.named) + 2 * (slot_words <= column.said) + bool(kin & {column.name.lower()}),
-                column,
-            )
-            for column in offer.columns.values()
-            if column.name not in taken and column.shape.words >= 1 and not column.is_meta
-        ]
-        best = max(ranked, key=lambda pair: pair[0], default=(0, None))
-        if best[1] is None or best[0] == 0:
-            return None
-        taken.append(best[1].name)
-    return taken
-
-
-# outputs
 
 
 def _labels(wanted: Wanted, offer: Offer, card: Any) -> Iterator[Way]:
@@ -192,7 +114,7 @@ def _numbers(offer: Offer) -> Iterator[Way]:
 
 
 def _text_outputs(offer: Offer) -> list[Offered]:
-    listed = {name for way in picked(offer) for name in _names(way)}
+    listed = {name for way in picked(offer) for name in way.reads()}
     kept = [
         column
         for column in offer.columns.values()
@@ -270,9 +192,9 @@ def _choices(wanted: Wanted, offer: Offer, card: Any, inputs: Sequence[Way]) -> 
     for way in picked(offer):
         if way.counts[1] < few:
             continue
-        yield from _joined(card, inputs, _listed(way, many), "options")
+        yield from joined(card, inputs, _listed(way, many), "options")
     for out in (*_texts(wanted, _text_outputs(offer)), *_numbers(offer)):
-        for plan in _joined(card, inputs, out):
+        for plan in joined(card, inputs, out):
             yield sampled(plan, many)
 
 
@@ -291,78 +213,6 @@ def sampled(plan: Plan, many: int) -> Plan:
     return plan.model_copy(update={"steps": steps, "choices": "options", "prose": prose})
 
 
-# statements of cause and effect, earlier and later
-
-
-def _relations(wanted: Wanted, offer: Offer, card: Any) -> Iterator[Plan]:
-    relation = wanted.relation
-    assert relation is not None
-    for steps in _roles(relation.roles, offer):
-        first, second = relation.roles
-        swapped = relation.template.replace("{" + first + "}", "\0").replace("{" + second + "}", "{" + first + "}")
-        written: tuple[Step, ...] = (
-            # In the right statement a pronoun would come before what it stands for, in the wrong one after it:
-            # a reader could tell them apart by that alone.
-            *(Filter(field=role, not_matches=_NO_CLAUSE) for role in relation.roles),
-            *(Clause(field=role, into=f"{role}_opening", first="upper") for role in relation.roles),
-            *(
-                Clause(field=role, into=f"{role}_within", first="lower" if relation.lower_second else "keep")
-                for role in relation.roles
-            ),
-            Template(text=_placed(relation.template, first, second), into="right"),
-            Template(text=_placed(swapped.replace("\0", "{" + second + "}"), second, first), into="wrong"),
-            OptionsFrom(fields=("right", "wrong")),
-            ShuffleOptions(),
-        )
-        for way in _inputs(wanted, offer):
-            yield _plan(card, (*steps, *written), way.template, "{right}", "options")
-
-
-_NO_CLAUSE = r"(?i)^\W*(he|she|it|they|his|her|its|their|this|that|these|those)\b|[?!]|\bthus\b"
-
-
-def _placed(template: str, opening: str, within: str) -> str:
-    return template.replace("{" + opening + "}", "{" + opening + "_opening}").replace(
-        "{" + within + "}", "{" + within + "_within}"
-    )
-
-
-def _roles(roles: tuple[str, str], offer: Offer) -> Iterator[tuple[Step, ...]]:
-    """Steps after which each role is a field of its own name."""
-    if all(role in offer.columns and offer.columns[role].is_text for role in roles):
-        yield ()
-    premises = [column for column in offer.inputs() if not any(column.name in _names(way) for way in picked(offer))]
-    for direction in offer.columns.values():
-        said = {text.casefold() for text in direction.texts}
-        if direction.is_list or not said or not said <= _asked(roles[0]) | _asked(roles[1]):
-            continue
-        for way in picked(offer):
-            for premise in premises:
-                yield (
-                    *way.steps,
-                    OrderByDirection(
-                        first=premise.name,
-                        second="answer",
-                        direction=direction.name,
-                        keep_when=tuple(sorted(_asked(roles[1]))),
-                        swap_when=tuple(sorted(_asked(roles[0]))),
-                        into=roles,
-                    ),
-                )
-
-
-_ALSO = {"cause": {"reason"}, "effect": {"result"}}
-
-
-def _asked(role: str) -> set[str]:
-    """What a direction column says when it asks for this role."""
-    return {role} | _ALSO.get(role, set())
-
-
-def _names(way: Picked) -> set[str]:
-    return {name for step in way.steps for name in step.reads()}
-
-
 # code with its description inside
 
 
@@ -372,7 +222,7 @@ def _documented(wanted: Wanted, offer: Offer, card: Any) -> Iterator[Plan]:
         return
     for steps, field in _with_docstring(offer):
         made = (*steps, DocstringSplit(field=field), *_first_sentence("docstring"), *_styled(wanted, "wording"))
-        plan = _plan(card, made, "{code}", "{wording}")
+        plan = plan_of(card, made, "{code}", "{wording}")
         if wanted.contract.kind == Kind.CHOICE:
             yield sampled(plan, (wanted.contract.options or (4, 4))[1])
         elif wanted.contract.kind == Kind.TEXT:

@@ -33,6 +33,10 @@ class Picked(NamedTuple):
     counts: tuple[int, int]
     key: str
 
+    def reads(self) -> set[str]:
+        """Columns it is made from."""
+        return {name for step in self.steps for name in step.reads()}
+
 
 def picked(offer: Offer) -> Iterator[Picked]:
     """Every way the sample allows to read options and a key."""
