@@ -40,7 +40,7 @@ from upcycle.run import Run
 from upcycle.sources.examples import read_examples
 from upcycle.task import Demonstration, Task, make_task
 from upcycle.testing import ScriptedModel
-from upcycle.training.tfidf import fit
+from upcycle.training.shallow.tfidf import fit
 
 JUDGE_RIGHT = 0.9
 ANSWERS_RIGHT = 0.85

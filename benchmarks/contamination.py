@@ -25,10 +25,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 from bench import Line, arguments, finish
-from upcycle.curation.contamination import GoldIndex
-from upcycle.curation.exact import folded
-from upcycle.curation.paraphrase import Paraphrases, Seen
-from upcycle.curation.paraphrase_rule import RULES, Features, Rule, least_of, probability_of, rule_for
+from upcycle.curation.decontamination.paraphrase import Paraphrases, Seen
+from upcycle.curation.decontamination.paraphrase_rule import RULES, Features, Rule, least_of, probability_of, rule_for
+from upcycle.curation.decontamination.tiers import GoldIndex
+from upcycle.curation.duplicates.exact import folded
 from upcycle.llm import weights
 from upcycle.sources.encoder import SentenceEncoder, installed_encoder
 from upcycle.sources.minilm import Reading, load_minilm

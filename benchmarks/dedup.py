@@ -21,9 +21,9 @@ from random import Random
 from typing import Any
 
 from bench import Line, arguments, checked, finish, measure
-from upcycle.curation.exact import folded
-from upcycle.curation.near import Content, NearIndex, jaccard
-from upcycle.curation.near_join import Near, near_duplicates
+from upcycle.curation.duplicates.exact import folded
+from upcycle.curation.duplicates.near import Content, NearIndex, jaccard
+from upcycle.curation.duplicates.near_join import Near, near_duplicates
 
 THRESHOLD = 0.8
 

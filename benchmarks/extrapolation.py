@@ -43,7 +43,7 @@ from upcycle.sources.files.readers import rows as read_rows
 from upcycle.task import Gold, Task, make_task
 from upcycle.testing import ScriptedModel
 from upcycle.training.fit import fit
-from upcycle.training.tfidf import Rows, Vocabulary, tokens
+from upcycle.training.shallow.tfidf import Rows, Vocabulary, tokens
 
 NAMES = ("negative", "positive")
 GOLD = {"mine": 0.67, "select": 0.33, "test": 0.0}

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import bench
 from upcycle.evaluation.intervals import mean_interval
 from upcycle.sources.files.readers import rows
-from upcycle.training.tfidf import fit
+from upcycle.training.shallow.tfidf import fit
 
 DATA = Path(os.environ.get("UPCYCLE_DATA") or Path(__file__).parents[2] / "shared" / "data") / "s3" / "imdb"
 FILES = ("test_gold", "train_gold_sample", "additional_1", "additional_2")

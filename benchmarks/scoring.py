@@ -78,7 +78,7 @@ def opened(model: str, threads: int) -> Any:
 
 def both_ways(predictor: Any, gold: GoldSet, asked: Any, items: int) -> tuple[Timed, Timed]:
     """The same items by the shared-prefix scorer and the plain way, spread over the set."""
-    from upcycle.training.scoring import likelihoods
+    from upcycle.training.causal.scoring import likelihoods
 
     some = asked.items[:: max(1, len(asked.items) // items)][:items]
     prompts = [gold.prompt.asked(item.input, asked.shown) for item in some]

@@ -72,7 +72,7 @@ def lines(measured: bench.Measured, said: dict[str, Any], rows: int) -> list[ben
 def write_notes(path: Path, rows: int, student: str) -> None:
     """Notes of 128 tokens at most with their output, by the student's own tokenizer."""
     from upcycle.training.bases import base_folder
-    from upcycle.training.causal import open_tokenizer
+    from upcycle.training.causal.model import open_tokenizer
 
     tokenizer = open_tokenizer(base_folder(student))
     draw = Random(0)

@@ -11,8 +11,8 @@ import pytest
 from upcycle.contract import with_options
 from upcycle.curation.artefacts import artefact_check, artefacts
 from upcycle.curation.balance import balance, balance_check, quota_check, shuffled_options
-from upcycle.curation.parts import label_counts, part_names, parts_of
 from upcycle.evaluation.intervals import wilson
+from upcycle.parts import label_counts, part_names, parts_of
 from upcycle.records import Example, Origin
 from upcycle.sources.examples import read_examples
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from upcycle.config import BuildConfig
-from upcycle.curation.contamination import LOOKED
+from upcycle.curation.decontamination.tiers import LOOKED
 from upcycle.errors import RowKind
 from upcycle.records import Dropped, Example, Origin
 from upcycle.report.card import TASK_CATEGORIES, drop_reasons, size_category, write_card

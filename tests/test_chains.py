@@ -66,7 +66,7 @@ def test_a_student_taught_chains_gives_answers_alone_and_does_so_again_when_load
 def test_draws_from_a_prompt_that_is_read_once_are_those_of_the_whole_model(tmp_path: Path, kind: str):
     need_torch()
     import byte_models
-    from upcycle.training.causal import CausalPredictor
+    from upcycle.training.causal.model import CausalPredictor
 
     model = CausalPredictor.load(byte_models.save(tmp_path / kind, kind))
     model.new_tokens, model.temperature = 6, 1e-4

@@ -4,10 +4,10 @@ import pytest
 
 from upcycle.config import Curation
 from upcycle.curation.checks import checks_for
-from upcycle.curation.conflict import conflict_check, conflicts
-from upcycle.curation.contamination import contamination_check
-from upcycle.curation.demonstrations import demonstration_check
-from upcycle.curation.exact import exact_check
+from upcycle.curation.decontamination.demonstrations import demonstration_check
+from upcycle.curation.decontamination.tiers import contamination_check
+from upcycle.curation.duplicates.conflict import conflict_check, conflicts
+from upcycle.curation.duplicates.exact import exact_check
 from upcycle.curation.language import language_check, languages_in, languages_of
 from upcycle.curation.licence import licence_check
 from upcycle.records import Example, Origin

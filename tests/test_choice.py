@@ -12,10 +12,10 @@ from upcycle.config import Training
 from upcycle.contract import with_options
 from upcycle.errors import ConfigError
 from upcycle.records import Example, Origin
-from upcycle.training.choice import fit_choices
 from upcycle.training.fit import fit
-from upcycle.training.nearest import fit_nearest
 from upcycle.training.saved import load
+from upcycle.training.shallow.choice import fit_choices
+from upcycle.training.shallow.nearest import fit_nearest
 
 
 def example(number: int, text: str, options: list[str], output: str) -> Example:

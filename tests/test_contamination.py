@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from upcycle.config import Curation
-from upcycle.curation.alignment import aligned
 from upcycle.curation.checks import tiers_of
-from upcycle.curation.confirmation import confirmed
-from upcycle.curation.contamination import GoldIndex, contamination_check, tiers_in_words
-from upcycle.curation.contamination_report import contamination_report, in_markdown
-from upcycle.curation.numbers import numbers_of
-from upcycle.curation.paraphrase import Paraphrases
-from upcycle.curation.semantic import semantic_check
+from upcycle.curation.decontamination.alignment import aligned
+from upcycle.curation.decontamination.confirmation import confirmed
+from upcycle.curation.decontamination.numbers import numbers_of
+from upcycle.curation.decontamination.paraphrase import Paraphrases
+from upcycle.curation.decontamination.removals import contamination_report, in_markdown
+from upcycle.curation.decontamination.tiers import GoldIndex, contamination_check, tiers_in_words
+from upcycle.curation.duplicates.semantic import semantic_check
 from upcycle.errors import ConfigError, RowKind
 from upcycle.llm import weights
 from upcycle.llm.model import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from upcycle.training.descent import minimum
+from upcycle.training.shallow.descent import minimum
 
 
 def counted(function):

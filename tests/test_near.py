@@ -5,9 +5,9 @@ from itertools import count
 
 import pytest
 
-from upcycle.curation.exact import exact_check, folded, plain
-from upcycle.curation.near import Content, NearIndex, content_of, jaccard, near_check
-from upcycle.curation.near_join import Near, near_duplicates
+from upcycle.curation.duplicates.exact import exact_check, folded, plain
+from upcycle.curation.duplicates.near import Content, NearIndex, content_of, jaccard, near_check
+from upcycle.curation.duplicates.near_join import Near, near_duplicates
 from upcycle.errors import ConfigError
 from upcycle.records import Example, Origin
 

@@ -17,8 +17,8 @@ from s3_trainers import fit_reader
 from s3_world import FILLERS
 from test_s3 import Outcome, extrapolated, of_round
 from upcycle.config import S3, Training
-from upcycle.curation.contamination import contamination_check
-from upcycle.curation.exact import folded
+from upcycle.curation.decontamination.tiers import contamination_check
+from upcycle.curation.duplicates.exact import folded
 from upcycle.errors import ConfigError, RowKind
 from upcycle.llm.model import Request
 from upcycle.methods.s3 import gold_parts

@@ -10,7 +10,7 @@ import pytest
 
 import byte_models
 from upcycle.errors import ConfigError, UpcycleError
-from upcycle.training.scoring import encode, likelihoods, score_tokens
+from upcycle.training.causal.scoring import encode, likelihoods, score_tokens
 
 for library in ("torch", "transformers"):
     pytest.importorskip(library, reason="needs upcycle[train]", exc_type=ImportError)

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from upcycle.training.tfidf import fit, tokens
+from upcycle.training.shallow.tfidf import fit, tokens
 
 
 def reviews(number: int, seed: int = 0) -> tuple[list[str], list[str]]:

@@ -106,8 +106,8 @@ def test_a_score_is_the_sum_of_the_log_probabilities_of_the_answers_tokens(causa
 
 
 def test_only_the_answer_and_the_end_of_the_sequence_are_learned(causal: Path):
-    from upcycle.training.causal import open_tokenizer
-    from upcycle.training.prompting import Prompting
+    from upcycle.training.causal.model import open_tokenizer
+    from upcycle.training.causal.prompting import Prompting
 
     prompting = Prompting.of(open_tokenizer(causal), 64, None)
     row = prompting.encode("say one", "one , one")
@@ -118,8 +118,8 @@ def test_only_the_answer_and_the_end_of_the_sequence_are_learned(causal: Path):
 
 
 def test_a_base_without_a_chat_template_is_asked_in_plain_text(tmp_path: Path):
-    from upcycle.training.causal import open_tokenizer
-    from upcycle.training.prompting import Prompting
+    from upcycle.training.causal.model import open_tokenizer
+    from upcycle.training.causal.prompting import Prompting
 
     tokenizer = open_tokenizer(tiny_models.causal(tmp_path / "plain"))
     row = Prompting.of(tokenizer, 64, None).encode("say one", "one")
@@ -131,7 +131,7 @@ def test_the_loss_is_the_models_own_over_the_answers(causal: Path):
     import torch
     from transformers import AutoModelForCausalLM
 
-    from upcycle.training.sft import _losses
+    from upcycle.training.causal.sft import _losses
 
     model = AutoModelForCausalLM.from_pretrained(causal)
     ids = torch.tensor([[6, 9, 10, 11, 3, 0], [6, 9, 10, 11, 12, 3]])
@@ -147,7 +147,7 @@ def test_long_answers_are_scored_in_chunks_with_the_same_loss_and_slopes(causal:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from upcycle.training import sft
+    from upcycle.training.causal import sft
 
     model = AutoModelForCausalLM.from_pretrained(causal)
     ids = torch.randint(4, 40, (3, 20))
@@ -265,7 +265,7 @@ def _poisoned(causal: Path, tmp_path: Path, told: list[Progress], *, after: int)
     if after == 0:
         from transformers import AutoModelForCausalLM
 
-        from upcycle.training.causal import open_tokenizer
+        from upcycle.training.causal.model import open_tokenizer
 
         model = AutoModelForCausalLM.from_pretrained(causal)
         model.model.norm.weight.data.fill_(float("nan"))
@@ -442,7 +442,7 @@ def test_two_parts_of_an_input_are_read_as_a_pair(encoder: Path, tmp_path: Path)
         pairs.append(example(f"Premise: {one}\nHypothesis: {other}", "yes" if one == other else "no", number))
     student = fit(pairs, quick(encoder, epochs=1), folder=tmp_path / "model")
     assert facts_of(tmp_path / "model")["names"] == ["Premise", "Hypothesis"]
-    from upcycle.training.classifier import encode
+    from upcycle.training.encoders.classifier import encode
 
     (row,), _ = encode(student.tokenizer, [pairs[0].input], ("Premise", "Hypothesis"), 64)  # type: ignore[attr-defined]
     words = student.tokenizer.convert_ids_to_tokens(row["input_ids"])  # type: ignore[attr-defined]
@@ -543,8 +543,8 @@ def test_an_encoder_learns_to_find_the_answer_in_the_context(encoder: Path, tmp_
 
 
 def test_a_long_context_is_read_in_windows_that_overlap(encoder: Path):
-    from upcycle.training.causal import open_tokenizer
-    from upcycle.training.span import occurrences, tokens_of, windows_of
+    from upcycle.training.causal.model import open_tokenizer
+    from upcycle.training.encoders.span import occurrences, tokens_of, windows_of
 
     text = f"Context: {'the film was . ' * 60}Anna lives in Rome .\nQuestion: where lives Anna ?"
     windows = windows_of(open_tokenizer(encoder), [text], 64)
@@ -616,7 +616,7 @@ def test_long_examples_are_held_fewer_at_once_and_a_step_still_holds_them_all(ca
 
 
 def test_qlora_is_taken_where_a_cuda_gpu_and_bitsandbytes_are_there_or_where_it_is_asked_for():
-    from upcycle.training.sft import precision
+    from upcycle.training.causal.sft import precision
 
     held = [
         precision(Training(), cuda=cuda, quantises=there) for cuda, there in itertools.product((False, True), repeat=2)

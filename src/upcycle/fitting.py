@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from upcycle.config import BuildConfig, Training
-from upcycle.curation.contamination import GoldIndex
+from upcycle.curation.decontamination.tiers import GoldIndex
 from upcycle.errors import ConfigError
 from upcycle.records import Example
 from upcycle.run import Event, Listener

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from upcycle.config import BuildConfig, Source2Synth, Training
 from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for, tiers_of
-from upcycle.curation.contamination import LOOKED, contamination_check, tiers_in_words
+from upcycle.curation.decontamination.tiers import LOOKED, contamination_check, tiers_in_words
 from upcycle.errors import ConfigError
 from upcycle.llm.roles import Roles
 from upcycle.methods.datatune import Search, datatune

@@ -19,8 +19,8 @@ import orjson
 from upcycle.budget import Budget
 from upcycle.comparing.legs import LeftOut, Pool
 from upcycle.config import BuildConfig, Compare, Methods
-from upcycle.curation.contamination import GoldIndex
 from upcycle.curation.curate import Checks, curate
+from upcycle.curation.decontamination.tiers import GoldIndex
 from upcycle.errors import ConfigError, SourceError
 from upcycle.evaluation.gold import GoldItem
 from upcycle.records import Example, Origin, example_id

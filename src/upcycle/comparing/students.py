@@ -93,11 +93,11 @@ def train(
 
 def _tfidf(examples: Sequence[Example], settings: Training, kind: str, seed: int) -> Predictor:
     if kind == "choice":
-        from upcycle.training.choice import fit_choices
+        from upcycle.training.shallow.choice import fit_choices
 
         return fit_choices(examples)
     if kind == "text":
-        from upcycle.training.nearest import fit_nearest
+        from upcycle.training.shallow.nearest import fit_nearest
 
         return fit_nearest(examples)
     from upcycle.training.fit import fit

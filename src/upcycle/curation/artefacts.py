@@ -18,10 +18,10 @@ from random import Random
 
 from upcycle.contract import without_options
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.exact import options_of
-from upcycle.curation.parts import label_counts, part_names, parts_of
+from upcycle.curation.duplicates.exact import options_of
 from upcycle.errors import RowKind
 from upcycle.evaluation.intervals import wilson
+from upcycle.parts import label_counts, part_names, parts_of
 from upcycle.records import Example, Verdict
 
 NEGATIONS = ("not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "without")
@@ -193,7 +193,7 @@ def _probe(
 
 def _probe_options(examples: Sequence[Example], seed: int) -> Probe:
     """Which option is right, told from the options alone: the one a student finds likeliest."""
-    from upcycle.training.tfidf import fit
+    from upcycle.training.shallow.tfidf import fit
 
     # Sets like COPA hold every option twice, once right and once wrong: those stay in one fold.
     folds = _folds(_groups([dict.fromkeys(options_of(example), "") for example in examples]), seed)
@@ -225,7 +225,7 @@ def _guesses(texts: Sequence[str], outputs: Sequence[str], groups: Sequence[int]
     """The label a student guesses for each text, and how sure it is; trained on the folds that text is not in."""
     import numpy as np
 
-    from upcycle.training.tfidf import Vocabulary, fit_rows
+    from upcycle.training.shallow.tfidf import Vocabulary, fit_rows
 
     folds = np.array(_folds(groups, seed))
     # The words are counted once: which ones a fold has is no secret that could give a label away.

@@ -14,9 +14,9 @@ from random import Random
 
 from upcycle.contract import with_options, without_options
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.exact import options_of
-from upcycle.curation.parts import label_counts
+from upcycle.curation.duplicates.exact import options_of
 from upcycle.errors import RowKind
+from upcycle.parts import label_counts
 from upcycle.records import Example, Verdict
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from upcycle.config import Curation
 from upcycle.curation.balance import quota_check
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.conflict import conflict_check, one_is_right
-from upcycle.curation.contamination import TIERS, GoldIndex, contamination_check
 from upcycle.curation.contract import contract_check
-from upcycle.curation.demonstrations import demonstration_check
-from upcycle.curation.exact import exact_check
+from upcycle.curation.decontamination.demonstrations import demonstration_check
+from upcycle.curation.decontamination.tiers import TIERS, GoldIndex, contamination_check
+from upcycle.curation.duplicates.conflict import conflict_check, one_is_right
+from upcycle.curation.duplicates.exact import exact_check
+from upcycle.curation.duplicates.near import near_check
+from upcycle.curation.duplicates.semantic import semantic_check
 from upcycle.curation.language import language_check, languages_of
-from upcycle.curation.near import near_check
-from upcycle.curation.semantic import semantic_check
 from upcycle.records import Example, Record, Verdict
 from upcycle.sources.encoder import sentence_encoder
 from upcycle.task import Task

@@ -16,18 +16,18 @@ from upcycle.curation.answerable import answerable
 from upcycle.curation.artefacts import artefact_check, artefacts
 from upcycle.curation.balance import balance, balance_check
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.confirmation import confirmed
-from upcycle.curation.conflict import conflicts, one_is_right
-from upcycle.curation.contamination import TIERS, GoldIndex, tiers_in_words
 from upcycle.curation.contract import contract_check
-from upcycle.curation.demonstrations import demonstration_check
-from upcycle.curation.exact import exact_check, options_of
+from upcycle.curation.decontamination.confirmation import confirmed
+from upcycle.curation.decontamination.demonstrations import demonstration_check
+from upcycle.curation.decontamination.tiers import TIERS, GoldIndex, tiers_in_words
+from upcycle.curation.duplicates.conflict import conflicts, one_is_right
+from upcycle.curation.duplicates.exact import exact_check, options_of
+from upcycle.curation.duplicates.near import checked_threshold, content_of
+from upcycle.curation.duplicates.near_join import near_duplicates
+from upcycle.curation.duplicates.semantic import semantic_check
 from upcycle.curation.judge import judge, trust
 from upcycle.curation.language import language_check, languages_in, languages_of
 from upcycle.curation.licence import licence_check
-from upcycle.curation.near import checked_threshold, content_of
-from upcycle.curation.near_join import near_duplicates
-from upcycle.curation.semantic import semantic_check
 from upcycle.errors import BudgetExceededError, ConfigError, ProviderError, RowKind
 from upcycle.llm.model import Model
 from upcycle.records import Curated, Dropped, Example, Origin, Verdict

@@ -17,7 +17,7 @@ from typing import Any
 import upcycle
 from upcycle.config import BuildConfig
 from upcycle.contract import Kind
-from upcycle.curation.contamination import LOOKED
+from upcycle.curation.decontamination.tiers import LOOKED
 from upcycle.errors import RowKind
 from upcycle.report.croissant import rows_by_licence
 from upcycle.report.licence import NOT_ADVICE, NOT_STATED, LicenceVerdict, judge_licences

@@ -99,7 +99,7 @@ def _fit(
     if student == "tfidf":
         return _fit_tfidf(examples, kind, settings, real)
     if kind == "text":
-        from upcycle.training.sft import fit_text
+        from upcycle.training.causal.sft import fit_text
 
         made = fit_text(
             examples, settings, student=student, validation=validation, work=work, seed=seed, told=told
@@ -107,12 +107,12 @@ def _fit(
         made.facts["teach"] = settings.teach
         return made
     if kind == "span":
-        from upcycle.training.span import fit_spans
+        from upcycle.training.encoders.span import fit_spans
 
         return fit_spans(
             examples, settings, student=student, validation=validation, work=work, seed=seed, told=told
         )  # fmt: skip
-    from upcycle.training.classifier import fit_labels
+    from upcycle.training.encoders.classifier import fit_labels
 
     return fit_labels(
         examples, settings, student=student, validation=validation, real=real, work=work, seed=seed, told=told
@@ -193,10 +193,10 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _fit_tfidf(examples: Sequence[Example], kind: str, settings: Training, real: Sequence[Example]) -> Predictor:
-    from upcycle.training import tfidf
+    from upcycle.training.shallow import tfidf
 
     if kind == "text" and examples and all(one.choices for one in examples):
-        from upcycle.training.choice import fit_choices
+        from upcycle.training.shallow.choice import fit_choices
 
         return fit_choices(examples, strength=_STRENGTH)
     if kind != "label":

@@ -42,27 +42,27 @@ def load(folder: Path | str) -> Predictor:
         folder = folder / "model"  # a run keeps its student in here
     match kind := str(facts_of(folder).get("kind", "")) or _architecture(folder):
         case "tfidf":
-            from upcycle.training.tfidf import TextClassifier
+            from upcycle.training.shallow.tfidf import TextClassifier
 
             return TextClassifier.load(folder)
         case "tfidf-choice":
-            from upcycle.training.choice import ChoiceClassifier
+            from upcycle.training.shallow.choice import ChoiceClassifier
 
             return ChoiceClassifier.load(folder)
         case "tfidf-nearest":
-            from upcycle.training.nearest import NearestInput
+            from upcycle.training.shallow.nearest import NearestInput
 
             return NearestInput.load(folder)
         case "causal":
-            from upcycle.training.causal import CausalPredictor
+            from upcycle.training.causal.model import CausalPredictor
 
             return CausalPredictor.load(folder)
         case "classifier":
-            from upcycle.training.classifier import Classifier
+            from upcycle.training.encoders.classifier import Classifier
 
             return Classifier.load(folder)
         case "span":
-            from upcycle.training.span import SpanFinder
+            from upcycle.training.encoders.span import SpanFinder
 
             return SpanFinder.load(folder)
         case _:

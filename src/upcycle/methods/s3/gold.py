@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from upcycle.curation.exact import folded
+from upcycle.curation.duplicates.exact import folded
 from upcycle.errors import ConfigError
 from upcycle.evaluation.gold import GoldItem
 from upcycle.task import Gold

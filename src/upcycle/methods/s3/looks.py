@@ -18,9 +18,9 @@ from upcycle.analysis.variety import FIRST, bigrams_per_text, opening
 from upcycle.curation.artefacts import artefacts
 from upcycle.curation.balance import balance
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.contamination import GoldIndex
-from upcycle.curation.exact import folded
-from upcycle.curation.near import jaccard
+from upcycle.curation.decontamination.tiers import GoldIndex
+from upcycle.curation.duplicates.exact import folded
+from upcycle.curation.duplicates.near import jaccard
 from upcycle.errors import RowKind
 from upcycle.methods.s3.gold import GoldParts
 from upcycle.methods.s3.shape import Shape

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from upcycle.curation.exact import folded
+from upcycle.curation.duplicates.exact import folded
 from upcycle.errors import RowError
 from upcycle.llm.model import Model, Request
 from upcycle.llm.replies import ask
@@ -83,7 +83,7 @@ def _parted(errors: Sequence[Error], shape: Shape, wanted: int, seed: int) -> li
         return [list(errors)]
     import numpy as np
 
-    from upcycle.training.tfidf import Vocabulary
+    from upcycle.training.shallow.tfidf import Vocabulary
 
     _, rows = Vocabulary.of([shape.cut(error.row.input).written for error in errors], longest=1)
     dense = np.zeros(rows.shape)
@@ -102,7 +102,7 @@ def _own_words(errors: Sequence[Error], shape: Shape, background: Counter[str], 
 
 
 def _telling(text: str) -> set[str]:
-    from upcycle.training.tfidf import tokens
+    from upcycle.training.shallow.tfidf import tokens
 
     return {word for word in tokens(text) if len(word) > 3}
 

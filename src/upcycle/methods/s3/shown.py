@@ -150,7 +150,7 @@ def _nearest(examples: Sequence[Example], inputs: Sequence[str], count: int) -> 
     """For each input the examples with most words in common (cosine of TF-IDF), the nearest last."""
     import numpy as np
 
-    from upcycle.training.tfidf import Vocabulary
+    from upcycle.training.shallow.tfidf import Vocabulary
 
     vocabulary, known = Vocabulary.of([example.input for example in examples], longest=1)
     asked = vocabulary.rows(inputs)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from upcycle.config import S3
-from upcycle.curation.exact import folded
+from upcycle.curation.duplicates.exact import folded
 from upcycle.errors import RowError
 from upcycle.llm.model import Model, Request
 from upcycle.llm.replies import Reply, ask

@@ -18,11 +18,11 @@ from upcycle.errors import ConfigError, boundary
 from upcycle.parts import part_names, parts_of
 from upcycle.records import Example
 from upcycle.training.bases import base_folder, need_torch, quiet
-from upcycle.training.causal import batches, context_of, open_tokenizer
-from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
+from upcycle.training.causal.model import batches, context_of, open_tokenizer
+from upcycle.training.causal.prompting import readable
+from upcycle.training.encoders.encoder import Feature, Study, open_encoder, states, to_device, train_encoder
 from upcycle.training.memory import halved
 from upcycle.training.predictor import Progress, Told
-from upcycle.training.prompting import readable
 from upcycle.training.saved import facts_of, write_facts
 from upcycle.training.weights import LARGEST, check_real, own_probabilities, weights_of
 

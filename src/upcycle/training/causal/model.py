@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from upcycle.errors import ConfigError, boundary
-from upcycle.training import scoring
 from upcycle.training.bases import need_torch, quiet
+from upcycle.training.causal import scoring
+from upcycle.training.causal.prompting import Prompting
 from upcycle.training.chains import answer_of
 from upcycle.training.memory import halved
-from upcycle.training.prompting import Prompting
 from upcycle.training.saved import facts_of, write_facts
 
 TEMPERATURE = 0.7

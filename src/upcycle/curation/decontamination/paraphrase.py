@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from upcycle.curation.alignment import aligned
-from upcycle.curation.exact import folded
-from upcycle.curation.numbers import NUMBER_WORDS, numbers_of
-from upcycle.curation.paraphrase_rule import Features, Rule, least_of, probability_of, rule_for
+from upcycle.curation.decontamination.alignment import aligned
+from upcycle.curation.decontamination.numbers import NUMBER_WORDS, numbers_of
+from upcycle.curation.decontamination.paraphrase_rule import Features, Rule, least_of, probability_of, rule_for
+from upcycle.curation.duplicates.exact import folded
 from upcycle.sources.encoder import SentenceEncoder
 from upcycle.sources.minilm import Reading
 from upcycle.sources.words import terms

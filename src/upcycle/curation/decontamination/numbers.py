@@ -6,7 +6,7 @@ as people read them ("ten thousand" is 10000, "three hundred and twelve" is 312)
 
 from __future__ import annotations
 
-from upcycle.curation.exact import folded
+from upcycle.curation.duplicates.exact import folded
 
 _UNITS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from upcycle.contract import listed_options, without_options
 from upcycle.errors import ConfigError
 from upcycle.records import Example
-from upcycle.training.tfidf import TextClassifier, fit, tokens
+from upcycle.training.shallow.tfidf import TextClassifier, fit, tokens
 
 if TYPE_CHECKING:
     import numpy as np

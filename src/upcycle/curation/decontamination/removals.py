@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
-from upcycle.curation.contamination import TIERS, GoldIndex, Item, Match, tier_of
+from upcycle.curation.decontamination.tiers import TIERS, GoldIndex, Item, Match, tier_of
 from upcycle.errors import RowKind
 from upcycle.records import Dropped, Example
 

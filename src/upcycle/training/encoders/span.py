@@ -18,13 +18,13 @@ from upcycle.config import Training
 from upcycle.errors import ConfigError, boundary
 from upcycle.records import Example
 from upcycle.training.bases import base_folder, need_torch, quiet
-from upcycle.training.causal import TEMPERATURE, batches, context_of, open_tokenizer
-from upcycle.training.classifier import longest_of
-from upcycle.training.encoders import Feature, Study, open_encoder, states, to_device, train_encoder
+from upcycle.training.causal.model import TEMPERATURE, batches, context_of, open_tokenizer
+from upcycle.training.causal.prompting import readable
+from upcycle.training.encoders.classifier import longest_of
+from upcycle.training.encoders.encoder import Feature, Study, open_encoder, states, to_device, train_encoder
 from upcycle.training.kinds import context_and_question
 from upcycle.training.memory import halved
 from upcycle.training.predictor import Progress, Told
-from upcycle.training.prompting import readable
 from upcycle.training.saved import facts_of, write_facts
 from upcycle.training.weights import weights_of
 

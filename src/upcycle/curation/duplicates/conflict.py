@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from upcycle.contract import Contract, Kind, without_options
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.exact import digest, options_of, plain
+from upcycle.curation.duplicates.exact import digest, options_of, plain
 from upcycle.errors import RowKind
 from upcycle.parts import label_counts
 from upcycle.records import Example, Verdict

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from upcycle.curation.asking import BATCH, asked_together, cut
-from upcycle.curation.contamination import GoldIndex
-from upcycle.curation.paraphrase import Neighbour
+from upcycle.curation.decontamination.paraphrase import Neighbour
+from upcycle.curation.decontamination.tiers import GoldIndex
 from upcycle.llm.model import Model, Request
 from upcycle.records import Example, Verdict
 
@@ -37,7 +37,7 @@ async def confirmed(
 
     def request(group: Sequence[tuple[str, Example]]) -> Request:
         pairs = "\n".join(_pair(key, example, index, near[example.id]) for key, example in group)
-        text = (Path(__file__).parent / "prompts" / "same.md").read_text(encoding="utf-8").strip()
+        text = (Path(__file__).parents[1] / "prompts" / "same.md").read_text(encoding="utf-8").strip()
         messages = ({"role": "user", "content": text.replace("{{pairs}}", pairs)},)
         return Request(messages, stage="contamination", max_tokens=64 + 24 * len(group), schema=_SCHEMA)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import BadZipFile
 
-from upcycle.training.descent import Loss, dot, minimum
+from upcycle.training.shallow.descent import Loss, dot, minimum
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from upcycle.contract import listed_options, without_options
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.exact import digest, folded
-from upcycle.curation.paraphrase import Neighbour, Paraphrases
+from upcycle.curation.decontamination.paraphrase import Neighbour, Paraphrases
+from upcycle.curation.duplicates.exact import digest, folded
 from upcycle.errors import ConfigError, RowKind
 from upcycle.records import Example, Record, Verdict
 from upcycle.sources.encoder import SentenceEncoder, sentence_encoder

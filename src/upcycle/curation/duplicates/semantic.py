@@ -11,9 +11,9 @@ from typing import Any
 
 from upcycle.contract import without_options
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.exact import options_of
-from upcycle.curation.near import content_of
-from upcycle.curation.numbers import numbers_of
+from upcycle.curation.decontamination.numbers import numbers_of
+from upcycle.curation.duplicates.exact import options_of
+from upcycle.curation.duplicates.near import content_of
 from upcycle.errors import ConfigError, RowKind
 from upcycle.records import Example, Verdict
 from upcycle.sources.encoder import Encoder, sentence_encoder

@@ -24,9 +24,9 @@ from typing import NamedTuple
 
 from upcycle.contract import without_options
 from upcycle.curation.check import KEEP, Check
-from upcycle.curation.exact import folded, options_of
-from upcycle.curation.parts import cut_into_parts
+from upcycle.curation.duplicates.exact import folded, options_of
 from upcycle.errors import ConfigError, RowKind
+from upcycle.parts import cut_into_parts
 from upcycle.records import Example, Verdict
 
 BITS = 512

@@ -16,10 +16,10 @@ from upcycle.config import Training
 from upcycle.errors import ConfigError, boundary
 from upcycle.records import Example
 from upcycle.training.bases import base_folder, is_causal, quiet
-from upcycle.training.causal import CausalPredictor, backbone, context_of, open_tokenizer
+from upcycle.training.causal.model import CausalPredictor, backbone, context_of, open_tokenizer
+from upcycle.training.causal.prompting import Encoded, Prompting, encode_all
 from upcycle.training.legs import Leg, best_of, legs_of
 from upcycle.training.predictor import Progress, Told
-from upcycle.training.prompting import Encoded, Prompting, encode_all
 from upcycle.training.trainer import Course, careful, run
 from upcycle.training.weights import weights_of
 

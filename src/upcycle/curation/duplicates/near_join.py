@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from upcycle.curation.near import BITS, Content, checked_threshold, may_reach, most_similar
+from upcycle.curation.duplicates.near import BITS, Content, checked_threshold, may_reach, most_similar
 
 if TYPE_CHECKING:
     import numpy as np

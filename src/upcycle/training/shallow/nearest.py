@@ -17,7 +17,7 @@ import orjson
 from upcycle.contract import without_options
 from upcycle.errors import ConfigError, boundary
 from upcycle.records import Example
-from upcycle.training.tfidf import Rows, Vocabulary
+from upcycle.training.shallow.tfidf import Rows, Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,1 @@
+"""Rows of one set that repeat each other: exactly, nearly, in meaning, or with another output."""

@@ -1,0 +1,1 @@
+"""Language models as students: prompts, LoRA, answers, and how likely each option is."""

@@ -1,0 +1,1 @@
+"""Encoders as students: labels of texts and pairs, and spans of a context."""

@@ -1,0 +1,1 @@
+"""Shallow students, in numpy alone: TF-IDF with logistic regression, the options of a question, the nearest input."""
