@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from upcycle.sources.hub.facts import has_card, listing_of, with_card, with_rows
-from upcycle.sources.hub.wire import Hub, HubError, path_of
+from upcycle.sources.hub.wire import CARD_BYTES, Hub, HubError, path_of
 from upcycle.sources.index.known import Entry, Known
 from upcycle.sources.index.listing import Listing
 
 PAGE = 1_000
 _AT_ONCE = 8
-_CARD_BYTES = 256 << 10
 _STATE = "walk"
 CHANGED = "changed"
 """Set in what is known from the first thing learnt until an index is written of it."""
@@ -225,8 +224,8 @@ def _read_cards(known: Known, hub: Hub, most: int, done: Crawled, told: Told | N
         one, tag = entry.listing, tags[entry.listing.id]
         same = {"If-None-Match": tag} if tag else {}
         path = path_of(one.id, resolve=one.revision or "main", file="README.md")
-        reply = hub.get(path, headers={"Range": f"bytes=0-{_CARD_BYTES - 1}", **same})
-        text = None if reply.status == 304 else reply.body[:_CARD_BYTES].decode("utf-8", "replace")
+        reply = hub.get(path, headers={"Range": f"bytes=0-{CARD_BYTES - 1}", **same})
+        text = None if reply.status == 304 else reply.body[:CARD_BYTES].decode("utf-8", "replace")
         return text, reply.headers.get("etag")
 
     for count, (entry, found) in enumerate(_asked(known, owing, ask), 1):

@@ -17,14 +17,13 @@ from upcycle.errors import SourceError
 from upcycle.sources.card import FrontMatter
 from upcycle.sources.files.layout import one_dataset
 from upcycle.sources.hub.facts import holds_rows, why_not
-from upcycle.sources.hub.wire import Hub, HubError, path_of
+from upcycle.sources.hub.wire import CARD_BYTES, Hub, HubError, path_of
 
 CONVERTED = "refs/convert/parquet"
 """The branch on which a Hub keeps what it converted to Parquet."""
 _CONVERTED_FILE = re.compile(r"[^/]+/[^/]+/\d{4}\.parquet")
 _MOST_FILES = 2_000
 _MOST_CONFIGS = 8
-_README_BYTES = 256 << 10
 
 Layout = dict[str, dict[str, tuple[str, ...]]]
 """Configuration to split to paths."""
@@ -79,8 +78,8 @@ def readme(hub: Hub, name: str, commit: str, sizes: Mapping[str, int]) -> str:
     if "README.md" not in sizes:
         return ""
     path = path_of(name, resolve=commit, file="README.md")
-    reply = hub.get(path, headers={"Range": f"bytes=0-{_README_BYTES - 1}"})
-    return reply.body[:_README_BYTES].decode("utf-8", "replace")
+    reply = hub.get(path, headers={"Range": f"bytes=0-{CARD_BYTES - 1}"})
+    return reply.body[:CARD_BYTES].decode("utf-8", "replace")
 
 
 def part(hub: Hub, name: str, commit: str, path: str, start: int, end: int) -> bytes:

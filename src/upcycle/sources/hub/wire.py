@@ -26,6 +26,9 @@ THE_ROWS = "https://datasets-server.huggingface.co"
 ROWS_VARIABLE = "UPCYCLE_ROWS_ENDPOINT"
 """Names the datasets server, like HF_ENDPOINT the Hub."""
 
+CARD_BYTES = 256 << 10
+"""Most that is read of a card; a megabyte of HTML in one says no more."""
+
 _TRIES = 5
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 120.0
