@@ -15,6 +15,7 @@ from typing import Any
 from upcycle.errors import ConfigError, boundary
 from upcycle.training.bases import need_torch, quiet
 from upcycle.training.causal import scoring
+from upcycle.training.causal.cache import roomy_cache, tokens_remembered
 from upcycle.training.causal.prompting import Prompting
 from upcycle.training.chains import answer_of
 from upcycle.training.memory import halved
@@ -22,7 +23,7 @@ from upcycle.training.saved import facts_of, write_facts
 
 TEMPERATURE = 0.7
 _NEW_TOKENS = 128
-_BATCH_TOKENS = 8192  # out of memory, a batch is halved
+_STRETCH = 32  # tokens after which answers that have ended are let go
 _CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
@@ -72,7 +73,8 @@ class CausalPredictor:
         self.model.eval()
         with torch.random.fork_rng(), torch.inference_mode(), quiet():
             torch.manual_seed(self.seed)
-            for batch in batches([len(prompt) + self.new_tokens for prompt in prompts], _BATCH_TOKENS // samples):
+            most = tokens_remembered(self.model) // samples
+            for batch in batches([len(prompt) + self.new_tokens for prompt in prompts], most):
                 halved(batch, answer)
         return [[answer_of(text) for text in texts] for texts in said] if self.facts.get("teach") == "chain" else said
 
@@ -84,36 +86,55 @@ class CausalPredictor:
         ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         drawn: dict[str, Any] = {"do_sample": False}
+        cache = roomy_cache(self.model)
         if samples > 1:
             drawn = {"do_sample": True, "temperature": self.temperature, "top_k": 0, "top_p": 1.0}
             # A prompt is read once, however many draws are made of it: most of the work where answers are short.
-            if (read := self._read(ids, mask)) is not None:
-                read.batch_repeat_interleave(samples)
-                drawn["past_key_values"] = read
+            if cache is not None and self._read(ids, mask, cache):
+                cache.batch_repeat_interleave(samples)
             ids, mask = ids.repeat_interleave(samples, 0), mask.repeat_interleave(samples, 0)
-        made = self.model.generate(
-            input_ids=ids.to(self.model.device), attention_mask=mask.to(self.model.device),
-            max_new_tokens=self.new_tokens, pad_token_id=pad, **drawn,
-        )  # fmt: skip
-        texts = self.tokenizer.batch_decode(made[:, width:], skip_special_tokens=True)
+        tokens = self._written(ids, mask, cache, drawn)
+        texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         # Text that is only continued goes on behind the answer; an empty line is where the next example would begin.
         return [text.lstrip("\n").split("\n\n")[0].strip() if self.continues else text.strip() for text in texts]
 
-    def _read(self, ids: Any, mask: Any) -> Any:
-        """Keys and values of all tokens but the last of each prompt; None where the model keeps them otherwise."""
-        from transformers import DynamicCache
+    def _written(self, ids: Any, mask: Any, cache: Any, drawn: dict[str, Any]) -> list[list[int]]:
+        """Tokens of each answer; what has ended is not computed any further while the others go on."""
+        import torch
 
+        ends = self.model.generation_config.eos_token_id
+        ends = {ends} if isinstance(ends, int) else set(ends or ())
+        device, pad = self.model.device, self.tokenizer.pad_token_id
+        said: list[list[int]] = [[] for _ in ids]
+        going, left = list(range(len(ids))), self.new_tokens
+        while going and left:
+            step = min(_STRETCH, left) if cache is not None else left
+            made = self.model.generate(
+                input_ids=ids.to(device), attention_mask=mask.to(device), max_new_tokens=step, pad_token_id=pad,
+                past_key_values=cache, **drawn,
+            )  # fmt: skip
+            new = made[:, ids.shape[1] :].tolist()
+            for row, tokens in zip(going, new, strict=True):
+                said[row] += tokens
+            left -= step
+            on = [place for place, tokens in enumerate(new) if not ends & set(tokens)]
+            if len(on) < len(going) and cache is not None and on:
+                cache.batch_select_indices(torch.tensor(on, device=device))
+            going = [going[place] for place in on]
+            ids, mask = made[on].cpu(), torch.cat([mask, mask.new_ones(len(mask), made.shape[1] - ids.shape[1])], 1)[on]
+        return said
+
+    def _read(self, ids: Any, mask: Any, cache: Any) -> bool:
+        """Remember all tokens but the last of each prompt; False where the model cannot be told their places."""
         body = backbone(self.model)
         if ids.shape[1] < 2 or "position_ids" not in signature(body.forward).parameters:
-            return None
+            return False
         places = (mask.cumsum(-1) - 1).clamp(min=0)[:, :-1]
-        read = body(
+        body(
             input_ids=ids[:, :-1].to(self.model.device), attention_mask=mask[:, :-1].to(self.model.device),
-            position_ids=places.to(self.model.device), use_cache=True,
+            position_ids=places.to(self.model.device), use_cache=True, past_key_values=cache,
         )  # fmt: skip
-        kept = getattr(read, "past_key_values", None)
-        whole = isinstance(kept, DynamicCache) and not any(getattr(one, "is_sliding", False) for one in kept.layers)
-        return kept if whole else None
+        return True
 
     def score(self, inputs: Sequence[str], choices: Sequence[Sequence[str]]) -> list[list[float]]:
         """Sum of the log-probabilities of each choice's tokens after each input."""

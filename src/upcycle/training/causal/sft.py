@@ -73,7 +73,7 @@ def fit_text(
         "rate": best.leg.rate, "alpha": best.leg.alpha, **best.facts,
         "grid": [{"rate": one.leg.rate, "alpha": one.leg.alpha, "loss": one.facts["loss"]} for one in done],
     }  # fmt: skip
-    return CausalPredictor(model, prompting, longest + longest // 2 + 8, seed=seed, facts=facts)
+    return CausalPredictor(model, prompting, longest + longest // 8 + 8, seed=seed, facts=facts)
 
 
 def _prompting(base: Path, settings: Training) -> Prompting:
