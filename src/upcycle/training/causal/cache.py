@@ -24,18 +24,18 @@ def roomy_cache(model: Any) -> Any:
         room: tuple[Any, Any] | None = None
 
         def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-            if not self.is_initialized or not self.keys.numel():
+            keys, values = self.keys, self.values
+            if not self.is_initialized or keys is None or values is None or not keys.numel():
                 return super().update(key_states, value_states, *args, **kwargs)
-            before, more = self.keys.shape[-2], key_states.shape[-2]
-            rows = len(self.keys)
-            if self.room is None or self.room[0].shape[-2] < before + more or len(self.room[0]) != rows:
-                self.room = (_with_room(self.keys, more), _with_room(self.values, more))
+            before, more = keys.shape[-2], key_states.shape[-2]
+            if self.room is None or self.room[0].shape[-2] < before + more or len(self.room[0]) != len(keys):
+                self.room = (_with_room(keys, more), _with_room(values, more))
             kept = []
             for room, new in zip(self.room, (key_states, value_states), strict=True):
                 room[:, :, before : before + more] = new
                 kept.append(room[:, :, : before + more])
             self.keys, self.values = kept
-            return self.keys, self.values
+            return kept[0], kept[1]
 
     cache = DynamicCache(config=model.config)
     if not cache.layers or any(type(one) is not DynamicLayer for one in cache.layers):
