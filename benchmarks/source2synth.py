@@ -24,6 +24,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import bench
 from source2synth_data import SHARED, Row, write_documents, write_tables
@@ -149,7 +150,12 @@ def writer(args: argparse.Namespace) -> Iterator[list[str]]:
     if args.model:
         yield ["--model", args.model, *(["--base-url", args.base_url] if args.base_url else [])]
         return
-    with bench.served("--questions", "--plain") as url:
+    # A run belongs to the address it was made with: whoever goes on with one serves there again.
+    kept = args.out / "port" if args.out else None
+    port = kept.read_text() if kept and kept.is_file() else "0"
+    with bench.served("--questions", "--plain", "--port", port) as url:
+        if kept:
+            kept.write_text(str(urlsplit(url).port))
         yield ["--model", "openai/fake", "--base-url", url]
 
 

@@ -348,7 +348,7 @@ print(json.dumps([one.text for one in told if one.text]))
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is Linux's")
 def test_out_of_memory_halves_the_batch_and_goes_on(tmp_path: Path):
     base = tiny_models.causal(tmp_path / "base", context=1024)
-    script = OUT_OF_MEMORY.format(tests=str(Path(__file__).parent), base=str(base), batch=64, room=150 << 20)
+    script = OUT_OF_MEMORY.format(tests=str(Path(__file__).parent), base=str(base), batch=64, room=190 << 20)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     notes = json.loads(done.stdout.splitlines()[-1])
