@@ -280,7 +280,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="seeds of every set")
     parser.add_argument("--rows", type=int, default=2000, help="rows of every set")
     parser.add_argument("--gold", type=int, default=500, help="gold rows, up to 500")
-    parser.add_argument("--draws", type=int, default=3, help="draws of gold in the known table")
+    parser.add_argument("--draws", type=int, default=20, help="draws of gold in the known table")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--encoder", action="store_true", help="also time a round with the embedded encoder")
     parser.add_argument("--round-only", action="store_true", help="time a round, and nothing else")
