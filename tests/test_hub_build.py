@@ -166,6 +166,20 @@ def test_a_model_says_what_to_look_for_and_orders_what_was_found_and_a_run_that_
     assert len(model.requests) == 2
 
 
+def test_a_server_that_refuses_while_the_index_is_searched_is_one_sentence_and_nothing_began(
+    tmp_path: Path, hub: FakeHub, capsys
+):
+    reviews(hub, "owner/films")
+    build_index(encoder="none")
+    with FakeServer(key="right") as server:
+        model = ("--model", "openai/fake", "--base-url", server.url)
+        assert build(tmp_path, "--source", "hub", *model) == 2
+    told = capsys.readouterr().err
+    assert "401" in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "run" / "data").exists()
+
+
 def test_permissive_leaves_out_what_may_not_be_used_by_everybody(tmp_path: Path, hub: FakeHub, capsys):
     reviews(hub, "owner/closed", "cc-by-nc-4.0")
     reviews(hub, "owner/unstated", "unknown")

@@ -39,7 +39,8 @@ async def build(task: Task, config: BuildConfig, run: Run) -> Report:
     stopped: UpcycleError | None = None
     async with open_models(config, run) as models:
         try:
-            sources += await readable(task, config, run, models.planner) if config.methods.datatune else []
+            if config.methods.datatune:
+                sources = await readable(task, config, run, models.planner)
             await keep(produce(task, config, sources, models, run), config.rows, run)
         except (BudgetExceededError, ProviderError) as error:
             stopped = error

@@ -1,7 +1,7 @@
 """What a language model remembers while it writes: keys and values, in memory that has room for what comes.
 
-In: a model. Out: a cache for `generate`. The decision: transformers' own copies all it remembers to add one token, on
-a CPU a third of what a small model takes for it; here a token is written into room that is there already.
+In: a model. Out: a cache for `generate`. The decision: transformers' own copies all it remembers to add one token;
+here a token is written into room that is there already.
 """
 
 from __future__ import annotations

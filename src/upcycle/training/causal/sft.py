@@ -73,6 +73,7 @@ def fit_text(
         "rate": best.leg.rate, "alpha": best.leg.alpha, **best.facts,
         "grid": [{"rate": one.leg.rate, "alpha": one.leg.alpha, "loss": one.facts["loss"]} for one in done],
     }  # fmt: skip
+    # Hardly any answer is longer than the longest that was taught; what rambles on is cut.
     return CausalPredictor(model, prompting, longest + longest // 8 + 8, seed=seed, facts=facts)
 
 

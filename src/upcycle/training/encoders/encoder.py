@@ -76,7 +76,7 @@ def hold(model: Any, layers: int) -> None:
     """Let only the last layers learn, with what stands above them; the rest stays as the base has it.
 
     The last layers carry most of what a task teaches (arXiv 1911.03090). What stays is not dropped out either: it could
-    not learn to do without, and on a CPU dropout is a quarter of the time.
+    not learn to do without, and dropout costs time.
 
     Raises:
         ConfigError: it has fewer layers.
