@@ -36,7 +36,9 @@ __all__ = ["open_application", "source2synth"]
 
 FACTS_FILE = "plans/source2synth.curation.yaml"
 
-_CHUNK = 16  # examples the intermediate model is asked about together; fixed, so that what it draws never changes
+_CHUNKS = (16, 32, 48)
+"""Examples the intermediate model is asked about together: first, second, and ever after. Fixed, so that what it draws
+never changes; few at first, for whoever wants few rows; then more, since side by side they are sooner answered."""
 _FEWEST = 8  # examples a student can be trained on at all
 _SIZE = "source2synth slice 0: size"
 
@@ -201,7 +203,7 @@ async def _slice_one(
     work: _Work, intermediate: Intermediate | None, skip: int
 ) -> AsyncGenerator[Example | Dropped, None]:
     """Slice 1 in chunks: constructed, filtered, rewritten, judged."""
-    async with aclosing(_chunks(work, 1 if intermediate is None else _CHUNK, skip)) as chunks:
+    async with aclosing(_chunks(work, (1,) if intermediate is None else _CHUNKS, skip)) as chunks:
         async for chunk in chunks:
             results = [chunk] if isinstance(chunk, Dropped) else await _curated(work, intermediate, chunk)
             for one in results:
@@ -210,9 +212,12 @@ async def _slice_one(
                 yield one
 
 
-async def _chunks(work: _Work, size: int, skip: int) -> AsyncGenerator[list[tuple[Unit, Grounded]] | Dropped, None]:
-    """Examples of slice 1, `size` at a time, and what construction dropped between them."""
+async def _chunks(
+    work: _Work, sizes: Sequence[int], skip: int
+) -> AsyncGenerator[list[tuple[Unit, Grounded]] | Dropped, None]:
+    """Examples of slice 1, as many at a time as `sizes` says, and what construction dropped between them."""
     chunk: list[tuple[Unit, Grounded]] = []
+    size, *later = sizes
 
     def missing() -> int:
         if (wanted := work.needed()) <= 0:
@@ -232,6 +237,7 @@ async def _chunks(work: _Work, size: int, skip: int) -> AsyncGenerator[list[tupl
                     work.rates.constructed += 1
             while len(chunk) >= size:
                 ready, chunk[:] = chunk[:size], chunk[size:]
+                size = later.pop(0) if later else size
                 yield ready
     if chunk:
         yield chunk

@@ -198,18 +198,32 @@ class CausalPredictor:
 
 
 def open_model(folder: Path) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder; an adapter is laid over its base and merged into it, to be as fast."""
+    """Model and tokenizer of a folder, whether it holds whole weights or an adapter and the place of its base."""
     from transformers import AutoModelForCausalLM
 
     if not (folder / "adapter_config.json").is_file():
         return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True), open_tokenizer(folder)
-    from peft import PeftConfig, PeftModel
+    from peft import PeftConfig
 
     base = Path(str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path))
     if not (base / "config.json").is_file():
         raise ConfigError(f"{folder} is an adapter, and its base model is not at {base}; put it there, or train again")
-    whole = AutoModelForCausalLM.from_pretrained(base, local_files_only=True)
-    return PeftModel.from_pretrained(whole, str(folder)), open_tokenizer(folder)
+    return with_adapter(base, folder), open_tokenizer(folder)
+
+
+def with_adapter(base: Path, folder: Path) -> Any:
+    """A base with an adapter over it; what is saved of it is the adapter alone."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model: Any = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base, local_files_only=True), str(folder)
+    )  # fmt: skip
+    # Added to the weights it costs nothing to predict with; half precision would round away a part of what was learned.
+    if model.dtype == torch.float32:
+        model.merge_adapter()
+    return model
 
 
 def open_tokenizer(folder: Path) -> Any:

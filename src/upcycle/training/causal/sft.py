@@ -16,7 +16,7 @@ from upcycle.config import Training
 from upcycle.errors import ConfigError, boundary
 from upcycle.records import Example
 from upcycle.training.bases import base_folder, is_causal, quiet
-from upcycle.training.causal.model import CausalPredictor, backbone, context_of, open_tokenizer
+from upcycle.training.causal.model import CausalPredictor, backbone, context_of, open_tokenizer, with_adapter
 from upcycle.training.causal.prompting import Encoded, Prompting, encode_all
 from upcycle.training.legs import Leg, best_of, legs_of
 from upcycle.training.predictor import Progress, Told
@@ -263,12 +263,9 @@ def _head_losses(head: Any, states: Any, wanted: Any) -> Any:
 
 def _open(base: Path, adapter: Path, *, merged: bool) -> Any:
     import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
     with quiet():
-        whole = AutoModelForCausalLM.from_pretrained(base, local_files_only=True)
-        model = PeftModel.from_pretrained(whole, str(adapter))
+        model = with_adapter(base, adapter)
         if merged:
             model = model.merge_and_unload()
         return model.to("cuda" if torch.cuda.is_available() else "cpu")
