@@ -164,7 +164,9 @@ def served(*flags: str) -> Iterator[str]:
     )
     assert process.stdout is not None
     try:
-        yield process.stdout.readline().strip()
+        if not (address := process.stdout.readline().strip()):
+            raise SystemExit("the fake server did not start; its port may be taken")
+        yield address
     finally:
         process.terminate()
         process.wait()

@@ -239,7 +239,8 @@ def told_of(name: str, found: Row) -> list[bench.Line]:
         bench.Line(f"{name}: filter kept", f"{filtered['kept']} of {filtered['asked']}{share}", paper),
     ]
     if imputed["blanked"]:
-        told.append(bench.Line(f"{name}: imputation kept", f"{imputed['kept']} of {imputed['blanked']}"))
+        same = f", {imputed['word_for_word']} word for word"
+        told.append(bench.Line(f"{name}: imputation kept", f"{imputed['kept']} of {imputed['blanked']}{same}"))
     if imputed["perplexity_before"]:
         before, after = imputed["perplexity_before"], imputed["perplexity_after"]
         told.append(bench.Line(f"{name}: perplexity a word, before, after", f"{before:.1f}, {after:.1f}", "24.7, 13.6"))

@@ -27,13 +27,15 @@ def animal(keeper: int, number: int) -> str:
 class Keepers:
     """An application over so many keepers; of every `spoiled` examples one has a wrong answer.
 
-    With `asks`, each question is worded by the model.
+    With `asks`, each question is worded by the model. A rebuilt question ends in `mark`.
     """
 
     name = "keepers"
 
-    def __init__(self, keepers: int, *, spoiled: int = 0, broken: int = 0, asks: bool = False) -> None:
-        self.keepers, self.spoiled, self.broken, self.asks = keepers, spoiled, broken, asks
+    def __init__(
+        self, keepers: int, *, spoiled: int = 0, broken: int = 0, asks: bool = False, mark: str = " (rebuilt)"
+    ) -> None:
+        self.keepers, self.spoiled, self.broken, self.asks, self.mark = keepers, spoiled, broken, asks, mark
         self.closed = 0
 
     def units(self, seed: int) -> Iterator[Unit | Dropped]:
@@ -75,7 +77,7 @@ class Keepers:
         if said == "nonsense":
             return writer.dropped("the entity is still in the question")
         return writer.grounded(
-            f"{said} (rebuilt)", grounded.answer, context=grounded.context, rationale=grounded.rationale
+            f"{said}{self.mark}", grounded.answer, context=grounded.context, rationale=grounded.rationale
         )
 
     async def close(self) -> None:

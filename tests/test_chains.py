@@ -95,3 +95,7 @@ async def test_a_trained_adapter_is_an_intermediate_model_that_answers_and_tells
             likelihood = await found.likelihood("which child?")
             assert likelihood is not None
             assert likelihood < 0
+        # Whoever goes on with a run computes nothing twice: not even the weights are needed.
+        gone_on = await trained(lessons, lambda *_, **__: None, run, temperature=0.5)  # type: ignore[arg-type]
+        assert await gone_on.answer([ROWS[0].input], samples=3) == [said]
+        assert await gone_on.likelihood("which child?") == likelihood

@@ -328,8 +328,18 @@ async def test_imputation_replaces_the_question_where_the_answer_stays(tmp_path:
     assert all(row.input.endswith("(rebuilt)") for row in kept(results))
     facts = load_facts(tmp_path / "run")["imputation"]
     assert facts["blanked"] >= facts["kept"] >= 30
+    assert facts["word_for_word"] == 0
     assert facts["perplexity_before"] != facts["perplexity_after"]
     assert told[1].startswith("imputation kept ")
+
+
+async def test_a_question_that_is_rebuilt_word_for_word_is_told_as_such(tmp_path: Path):
+    told: list[str] = []
+    await made(tmp_path / "run", 10, application=Keepers(200, mark=""), told=told)
+    facts = load_facts(tmp_path / "run")["imputation"]
+    assert facts["word_for_word"] == facts["kept"] >= 10
+    assert facts["perplexity_before"] == facts["perplexity_after"]
+    assert f"rewritten questions, {facts['kept']} word for word" in told[1]
 
 
 async def test_imputation_teaches_the_student_how_a_blank_is_filled(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 In: the task, its settings, opened sources and models. Out: one stream of examples and drops, mixed by share. The
 decision: methods never reach for training, evaluation or gold themselves; what they may see of each is handed in here.
+A method is imported where it is asked for, so that a build starts with what it needs.
 """
 
 from __future__ import annotations
@@ -9,25 +10,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from upcycle.config import BuildConfig, Source2Synth, Training
 from upcycle.curation.checks import Check, checks_for, first_drop, record_check_for, tiers_of
 from upcycle.curation.decontamination.tiers import LOOKED, contamination_check, tiers_in_words
 from upcycle.errors import ConfigError
 from upcycle.llm.roles import Roles
-from upcycle.methods.datatune import Search, datatune
-from upcycle.methods.generate import generate
 from upcycle.methods.mix import Start, mix
-from upcycle.methods.s3 import gold_parts, s3, student_name
-from upcycle.methods.source2synth import open_application, source2synth
-from upcycle.methods.source2synth.comparison import against_random, pool_of
-from upcycle.methods.source2synth.intermediate import Train, hearing, in_thread
 from upcycle.records import Dropped, Example
 from upcycle.run import Run
 from upcycle.sources.source import Source
 from upcycle.task import Task
 from upcycle.training.predictor import Predictor, Told
+
+if TYPE_CHECKING:
+    from upcycle.methods.source2synth.intermediate import Train
 
 
 class Making(NamedTuple):
@@ -86,6 +84,8 @@ def _checks(task: Task, config: BuildConfig) -> tuple[Check, Check]:
     if config.methods.s3 is None:
         check = checks_for(task, config.curation, rows=config.rows, written=_writes(config))
         return check, check
+    from upcycle.methods.s3 import gold_parts
+
     gold = gold_parts(task, config.methods.s3, seed=config.seed)
     held_out = task.model_copy(update={"gold": gold.held_out()})
     own = checks_for(held_out, config.curation, rows=config.rows, written=True)
@@ -94,6 +94,8 @@ def _checks(task: Task, config: BuildConfig) -> tuple[Check, Check]:
 
 
 def _transformed(making: Making) -> Start:
+    from upcycle.methods.datatune import Search, datatune
+
     task, config, settings = making.task, making.config, making.config.methods.datatune
     assert settings is not None
     return lambda needed: datatune(
@@ -113,6 +115,8 @@ def _transformed(making: Making) -> Start:
 
 
 def _generated(making: Making) -> Start:
+    from upcycle.methods.generate import generate
+
     config, settings = making.config, making.config.methods.generate
     assert settings is not None
     return lambda needed: generate(
@@ -128,6 +132,8 @@ def _generated(making: Making) -> Start:
 
 
 def _grounded(making: Making) -> Start:
+    from upcycle.methods.source2synth import open_application, source2synth
+
     task, config, settings = making.task, making.config, making.config.methods.source2synth
     assert settings is not None
     alone = set(config.methods.named()) == {"source2synth"}
@@ -150,6 +156,7 @@ def _grounded(making: Making) -> Start:
 def _extrapolated(making: Making, before: Sequence[Example]) -> Start:
     """S3, started from what the other methods made, with what it trains and examines its student with."""
     from upcycle.evaluation.evaluate import evaluate
+    from upcycle.methods.s3 import s3, student_name
     from upcycle.training.bases import base_folder
 
     config, settings = making.config, making.config.methods.s3
@@ -213,6 +220,8 @@ async def beside_random(task: Task, config: BuildConfig, settings: Source2Synth,
     """Train on what the filter kept and on as many at random, and say how both score on the task's gold."""
     from upcycle.evaluation.evaluate import evaluate
     from upcycle.evaluation.gold import gold_items
+    from upcycle.methods.source2synth.comparison import against_random, pool_of
+    from upcycle.methods.source2synth.intermediate import hearing, in_thread
 
     train = student(config, None)
     gold = gold_items([item.model_dump() for item in task.gold])

@@ -65,6 +65,8 @@ def fit(
     if settings.teach == "chain" and kind != "text":
         raise ConfigError(f"a student of {kind}s cannot say a chain; leave out teach: chain, or take kind: text")
     student = student_of(settings, kind)
+    if settings.layers is not None and (student == "tfidf" or kind == "text"):
+        raise ConfigError(f"layers is for encoders, and {student} is none; leave it out, or give --student minilm")
     digest = digest_of(settings, seed, examples, validation, real)
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="upcycle-train-") as work:

@@ -38,8 +38,8 @@ def halved(lot: list[int], work: Callable[[list[int]], None]) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a CPU or on a GPU (torch words it in three ways)."""
-    told = ("out of memory", "can't allocate memory", "not enough memory")
+    """Whether an error says that memory ran out, on a CPU or on a GPU (torch words it in four ways)."""
+    told = ("out of memory", "can't allocate memory", "Cannot allocate memory", "not enough memory")
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

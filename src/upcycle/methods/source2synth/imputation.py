@@ -37,12 +37,14 @@ class Imputed(NamedTuple):
         result: the rewritten example; the example as it was where nothing can be blanked; or why it is dropped.
         asked: whether a part was blanked.
         before, after: of the question, where it was rewritten and the model can score.
+        same: whether it was rewritten word for word.
     """
 
     result: Grounded | Dropped
     asked: bool = False
     before: Likelihood | None = None
     after: Likelihood | None = None
+    same: bool = False
 
 
 async def imputed(
@@ -110,7 +112,8 @@ async def _answered(
         if isinstance(result, Grounded):
             before = await _likelihood(intermediate, examples[place][1].question)
             after = await _likelihood(intermediate, made.question)
-        found[place] = Imputed(result, asked=True, before=before, after=after)
+        same = made.question == examples[place][1].question
+        found[place] = Imputed(result, asked=True, before=before, after=after, same=same)
 
 
 async def _likelihood(intermediate: Intermediate, question: str) -> Likelihood | None:

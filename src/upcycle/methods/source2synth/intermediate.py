@@ -84,17 +84,24 @@ class Trained:
         if new:
             texts = list(new.values())
             said = await in_thread(lambda _: self._predictor.predict(texts, samples=samples))
-            for name, found in zip(new, said, strict=True):
-                self._known[name] = tuple(found)
-                self._run.journal.row(_SAID, name, state="done", kind="ok", value=found)
-            self._run.journal.commit()
+            self._remember(dict(zip(new, said, strict=True)))
         return [Said(self._known[name]) for name in names]
 
     async def likelihood(self, text: str) -> float | None:
         if not self.writes:
             return None
-        found = await in_thread(lambda _: self._predictor.score([_OPENING], [[f" {text}"]]))
-        return found[0][0] if math.isfinite(found[0][0]) else None
+        name = _digest(self._key, "likelihood", text)
+        if name not in self._known:
+            found = await in_thread(lambda _: self._predictor.score([_OPENING], [[f" {text}"]]))
+            self._remember({name: [repr(found[0][0])]})
+        nats = float(self._known[name][0])
+        return nats if math.isfinite(nats) else None
+
+    def _remember(self, said: dict[str, list[str]]) -> None:
+        for name, found in said.items():
+            self._known[name] = tuple(found)
+            self._run.journal.row(_SAID, name, state="done", kind="ok", value=found)
+        self._run.journal.commit()
 
 
 class Served:

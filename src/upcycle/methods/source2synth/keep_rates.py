@@ -31,6 +31,7 @@ class KeepRates:
         constructed: examples of slice 1 that were asked about.
         right: how many tries were right, to how many examples.
         kinds: question type to (asked, kept by the filter).
+        same: of the rewritten questions that are kept, how many came back word for word.
     """
 
     intermediate: str = "nobody"
@@ -41,6 +42,7 @@ class KeepRates:
     filtered_out: int = 0
     blanked: int = 0
     rewritten: int = 0
+    same: int = 0
     _before: list[Likelihood] = field(default_factory=list)
     _after: list[Likelihood] = field(default_factory=list)
 
@@ -58,7 +60,9 @@ class KeepRates:
         """Count what imputation did."""
         for one in imputed:
             self.blanked += one.asked
-            self.rewritten += one.asked and isinstance(one.result, Grounded)
+            kept = one.asked and isinstance(one.result, Grounded)
+            self.rewritten += kept
+            self.same += kept and one.same
             if one.before is not None and one.after is not None:
                 self._before.append(one.before)
                 self._after.append(one.after)
@@ -86,6 +90,7 @@ class KeepRates:
             "imputation": {
                 "blanked": self.blanked,
                 "kept": self.rewritten,
+                "word_for_word": self.same,
                 "perplexity_before": before,
                 "perplexity_after": after,
             },
@@ -105,6 +110,7 @@ class KeepRates:
             told.append(f"kept by type: {', '.join(kinds)}")
         if self.blanked:
             line = f"imputation kept {self.rewritten:,} of {self.blanked:,} rewritten questions"
+            line += f", {self.same:,} word for word" if self.same else ""
             if (before := _perplexity(self._before)) and (after := _perplexity(self._after)):
                 line += f"; perplexity a word {before:.1f} before, {after:.1f} after"
             told.append(line)
