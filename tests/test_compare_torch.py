@@ -13,6 +13,7 @@ import pytest
 import tiny_models
 from test_compare import UPCYCLE, command, write_task
 from upcycle.comparing import students
+from upcycle.config import Training
 from upcycle.errors import ConfigError
 from upcycle.evaluation.gold import GoldItem
 from upcycle.training.predictor import Progress
@@ -104,9 +105,13 @@ def test_what_went_wrong_while_a_student_learned_stands_beside_its_score(tmp_pat
     assert len(one.right) == 1
 
 
-def test_any_encoder_is_a_student_that_chooses_labels_and_any_language_model_one_that_is_prompted(tmp_path: Path):
-    from upcycle.config import Training
+def test_layers_of_the_named_encoder_are_asked_of_no_other_student_of_a_leg():
+    named = Training(student="minilm", layers=3)
+    assert students.settings_for(named, "minilm", "label").layers == 3
+    assert students.settings_for(named, "tfidf", "label").layers is None
 
+
+def test_any_encoder_is_a_student_that_chooses_labels_and_any_language_model_one_that_is_prompted(tmp_path: Path):
     encoder, causal = str(tiny_models.encoder(tmp_path / "encoder")), str(tiny_models.causal(tmp_path / "causal"))
     assert not students.can_be_prompted(encoder)
     assert students.settings_for(Training(), encoder, "label").kind == "label"

@@ -57,7 +57,7 @@ async def test_without_reset_the_student_of_the_round_before_is_trained_on(tmp_p
 
     def noting(examples: Sequence[Example], training: Training, **more: Any) -> Predictor:
         started.append(training.student)
-        return fit(examples, training.model_copy(update={"student": "tfidf"}), **more)
+        return fit(examples, training.model_copy(update={"student": "tfidf", "layers": None}), **more)
 
     encoder = Training(student="minilm")
     await extrapolated(tmp_path, fitting=noting, reset=False, rounds=1, training=encoder)

@@ -54,7 +54,9 @@ def settings_for(training: Training, student: str, kind: str) -> Training:
     learnt = training.kind
     if learnt == "auto":
         learnt = "label" if kind == "label" and not can_be_prompted(student) else "text"
-    return training.model_copy(update={"student": student, "kind": learnt})
+    found = training.model_copy(update={"student": student, "kind": learnt})
+    # Layers are those of the encoder that is named; a leg with another student has none of them.
+    return found if student == training.student else found.model_copy(update={"layers": None})
 
 
 def unfit(examples: Sequence[Example], student: str, kind: str) -> str | None:
