@@ -18,7 +18,7 @@ from upcycle.errors import ConfigError
 from upcycle.methods.source2synth import sql_checks
 from upcycle.methods.source2synth.sql import Refused, Result, Sql
 from upcycle.methods.source2synth.sql_checks import canonical, leaks, rejection, statement_in
-from upcycle.sources.tables.table import Table, make_table
+from upcycle.sources.tables.table import Column, Table, make_table
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 from hostile_sql import Hostile, hostile_statements
@@ -97,8 +97,25 @@ def test_an_answer_that_hangs_on_the_order_of_rows_is_known_as_such(sql: Sql):
     assert result(sql, "SELECT city FROM t LIMIT 1").unsettled
     assert result(sql, "SELECT city FROM t WHERE country = 'Italy' ORDER BY country LIMIT 1").unsettled
     assert not result(sql, "SELECT city FROM t ORDER BY people DESC LIMIT 1").unsettled
+    assert not result(sql, "SELECT city FROM t UNION SELECT country FROM t ORDER BY 1 LIMIT 2").unsettled
     assert not result(sql, "SELECT city FROM t").unsettled
     assert not result(sql, "SELECT sum(c * 0.1) FROM t", table()).unsettled
+
+
+@pytest.mark.parametrize("statement", [
+    "SELECT a FROM t GROUP BY a ORDER BY COUNT(*) DESC LIMIT 1",
+    "SELECT a FROM t GROUP BY a ORDER BY COUNT(*) DESC, SUM(b) LIMIT 1",
+    "SELECT b FROM t WHERE a = (SELECT a FROM t GROUP BY a ORDER BY COUNT(*) DESC LIMIT 1) LIMIT 1",
+    "SELECT a FROM t GROUP BY a LIMIT 1",
+    "SELECT a FROM (SELECT a, COUNT(*) AS n FROM t GROUP BY a) ORDER BY n DESC LIMIT 1 OFFSET 0",
+])  # fmt: skip
+def test_groups_that_tie_before_a_limit_are_no_answer(sql: Sql, statement: str):
+    columns = (Column("a", "a", "text"), Column("b", "b", "integer"))
+    ties = (("x", 1), ("x", 2), ("y", 1), ("y", 2), ("z", 7))
+    clear = (*ties, ("y", 3))
+    assert result(sql, statement, Table("t", "", columns, ties, "s", "ties")).unsettled
+    if "LIMIT 1)" not in statement and "COUNT" in statement:
+        assert not result(sql, statement, Table("t", "", columns, clear, "s", "clear")).unsettled
 
 
 def test_a_table_of_many_thousand_rows_is_asked(sql: Sql):

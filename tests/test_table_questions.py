@@ -89,6 +89,33 @@ async def test_an_example_shows_the_table_asks_in_words_and_says_where_it_is_fro
     assert one.units == ("cities.csv",)
 
 
+async def test_a_long_table_is_asked_about_as_far_as_its_examples_show_it(tmp_path: Path):
+    rows = "".join(f"person number {n},{COUNTRIES[n % 3]},{n * 7 % 1000}\n" for n in range(3000))
+    (tmp_path / "people.csv").write_text(f"Name,Country,Points\n{rows}")
+    application = open_tables([str(tmp_path)], Source2Synth())
+    made, _ = await constructed(application, wanted=40)
+    table = only(application).value
+    await application.close()
+    assert 50 < len(table.rows) < 3000
+    for one in made:
+        assert one.context.splitlines()[2:] == [
+            f"{name} | {country} | {points}" for name, country, points in table.rows
+        ]
+        assert one.answer == again(table, str(one.rationale))
+    assert len(only(open_tables([str(tmp_path)], Source2Synth(book="closed"))).value.rows) == 3000
+
+
+async def test_what_occurs_most_often_is_not_asked_where_two_do(tmp_path: Path):
+    (tmp_path / "zoo.csv").write_text(
+        "Animal,Keeper\n" + "bear,Ann\nbear,Bob\nlynx,Cid\nlynx,Dan\notter,Eve\npuma,Fay\n"
+    )
+    application = open_tables([str(tmp_path)], Source2Synth(kinds={"most_often": 1}))
+    made, lost = await constructed(application, wanted=4)
+    await application.close()
+    assert made == []
+    assert [one.reason for one in lost] == [sql_checks.UNSETTLED]
+
+
 async def test_the_same_seed_draws_the_same_questions_and_another_seed_others(tables: Tables):
     first, _ = await constructed(tables)
     assert (await constructed(tables))[0] == first
@@ -218,6 +245,15 @@ async def test_a_model_writes_topic_statement_and_question_and_never_the_answer(
     assert "t(city TEXT, country TEXT, people_k INTEGER, founded INTEGER, visited TEXT)" in statement
     assert "Seed: One city is the largest." in statement
     assert f"SQL: {GOOD}" in question
+
+
+async def test_what_a_model_says_before_its_question_is_no_part_of_it(tables: Tables):
+    chatty = says([GOOD], question="Sure! Here is the question you asked for:\n\nWhich city has most people?")
+    (one,), _ = await constructed(tables, model=ScriptedModel(chatty), wanted=1)
+    assert one.question == "Which city has most people?"
+    made, lost = await constructed(tables, model=ScriptedModel(says([GOOD], question="Here it is:")), wanted=1)
+    assert made == []
+    assert "it announces a line and does not say it" in lost[-1].reason
 
 
 @pytest.mark.parametrize(

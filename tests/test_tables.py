@@ -16,7 +16,7 @@ import pytest
 from upcycle.errors import SourceError
 from upcycle.sources.tables import table
 from upcycle.sources.tables.folder import TableFolder
-from upcycle.sources.tables.table import BadTable, Table, cell_text, make_table, safe_names, shown
+from upcycle.sources.tables.table import BadTable, Table, as_shown, cell_text, make_table, safe_names, shown
 
 HEADER = ["City", "People"]
 ROWS: list[list[object]] = [["Oslo", "700,000"], ["Rome", "2,800,000"], ["Bern", "134,000"]]
@@ -163,6 +163,22 @@ def test_a_long_cell_is_cut_where_a_table_is_shown_and_nowhere_else():
     table = made(HEADER, [["x" * 5000, 1], ["y", 2]])
     assert shown(table).splitlines()[1] == "x" * 200 + " […] | 1"
     assert table.rows[0][0] == "x" * 5000
+
+
+def test_columns_of_one_name_are_called_as_they_are_shown():
+    table = made(["a", "a", "A", "b"], [[1, 2, 3, 4], [5, 6, 7, 8]])
+    assert [column.said for column in table.columns] == ["a", "a 2", "a 3", "b"]
+    assert [column.original for column in table.columns] == ["a", "a", "A", "b"]
+
+
+def test_a_table_of_which_hardly_a_row_can_be_shown_is_none_to_ask_about():
+    cut = as_shown(made(), chars=45)
+    assert isinstance(cut, Table)
+    assert len(cut.rows) == 2
+    assert as_shown(made(), chars=400) == made()
+    none = as_shown(made(), chars=20)
+    assert isinstance(none, BadTable)
+    assert none.reason == "fewer than two of its rows fit into the 20 characters an example shows"
 
 
 def test_values_are_written_without_the_noise_of_floats():

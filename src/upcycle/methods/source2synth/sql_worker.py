@@ -6,7 +6,7 @@ memory; an authorizer allows SELECT on it and a list of functions, nothing else;
 result are the engine's and the system's own; and an alarm ends the whole process where one built-in runs past the
 time that the engine, which looks at the clock only between its steps, was given. Each table lies there twice, the
 second time with its rows in reverse order, so that an answer which hangs on their order is told from one that follows
-from the table.
+from the table; and what a LIMIT cuts off is looked at with ties broken both ways, since groups come in their own order.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ _TABLES = 8  # kept at once
 _COMMENT = re.compile(r"\s+|--[^\n]*\n?|/\*.*?\*/", re.DOTALL)
 _QUERY = re.compile(r"(select|with|values)\b", re.IGNORECASE)
 _NAMED = re.compile(r"\b(\w+)[\"`\]]?\s*(?:\([^()]*\)\s*)?AS\s+(?:(?:NOT\s+)?MATERIALIZED\s*)?\(", re.IGNORECASE)
+_LIMITED = re.compile(
+    r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|[()]|\border\s+by\b|\blimit\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _TYPES = {"integer": "INTEGER", "real": "REAL"}
 
 
@@ -153,7 +157,7 @@ def execute(pair: tuple[Database, Database], statement: str, clock: Clock, limit
     """["ok", names, rows, columns read, whether the order of rows decides] or ["no", kind, reason]."""
     if not is_query(statement):
         return ["no", "refused", "it is not a SELECT"]
-    forth, back = pair
+    forth = pair[0]
     clock.end = time.monotonic() + _EARLY * limits["seconds"]
     forth.read.clear()
     try:
@@ -161,14 +165,51 @@ def execute(pair: tuple[Database, Database], statement: str, clock: Clock, limit
         read = sorted(forth.read)
         if not all(map(_holds_values, rows)):
             return ["no", "too-big", "its result holds a value that is neither text nor a finite number"]
-        other = back.ask(statement, limits["rows"], limits["bytes"])[1] if limits["twice"] else rows
+        others = _others(pair, statement, limits) if limits["twice"] else []
     except TooBig as error:
         return ["no", "too-big", str(error)]
     except (sqlite3.Error, sqlite3.Warning) as error:
         return _refusal(error, limits)
     except (ValueError, OverflowError, MemoryError) as error:
         return ["no", "invalid", str(error) or type(error).__name__]
-    return ["ok", names, rows, read, not _same(rows, other)]
+    return ["ok", names, rows, read, not all(_same(rows, other) for other in others)]
+
+
+def _others(pair: tuple[Database, Database], statement: str, limits: dict[str, Any]) -> list[list[list[Any]]]:
+    """What else it could come to, were its rows in another order or its ties broken in another way."""
+    forth, back = pair
+    ways = [(forth, tie_broken(statement, "ASC")), (back, tie_broken(statement, "DESC"))]
+    if ways[0][1] != statement:
+        try:
+            return [table.ask(way, limits["rows"], limits["bytes"])[1] for table, way in ways]
+        except sqlite3.OperationalError as error:
+            if "ORDER BY" not in str(error):  # there is no first column to break its ties by
+                raise
+    return [back.ask(statement, limits["rows"], limits["bytes"])[1]]
+
+
+def tie_broken(statement: str, way: str) -> str:
+    """The statement with rows that tie before a LIMIT put in order by its first column, "ASC" or "DESC".
+
+    >>> tie_broken("SELECT a FROM t GROUP BY a ORDER BY COUNT(*) LIMIT 1", "DESC")
+    'SELECT a FROM t GROUP BY a ORDER BY COUNT(*) , 1 DESC LIMIT 1'
+    """
+    if "limit" not in statement.lower():
+        return statement
+    parts: list[str] = []
+    ordered, done = [False], 0
+    for token in _LIMITED.finditer(statement):
+        word = token[0].lower()
+        if word == "(":
+            ordered.append(False)
+        elif word == ")":
+            ordered = ordered[:-1] or [False]
+        elif word.startswith("order"):
+            ordered[-1] = True
+        elif word == "limit":
+            parts += [statement[done : token.start()], ", 1 " if ordered[-1] else "ORDER BY 1 ", way, " "]
+            done = token.start()
+    return "".join(parts) + statement[done:]
 
 
 def _refusal(error: Exception, limits: dict[str, Any]) -> list[Any]:

@@ -25,7 +25,7 @@ from upcycle.methods.source2synth.sql_checks import LEAK, answer_text, canonical
 from upcycle.methods.source2synth.sql_grammar import KINDS, Sketch, sketches
 from upcycle.records import Dropped, Origin, example_id
 from upcycle.sources.tables.folder import TableFolder
-from upcycle.sources.tables.table import BadTable, Table, shown
+from upcycle.sources.tables.table import BadTable, Table, as_shown, shown
 from upcycle.training.chains import ANSWER_MARK, answer_of
 
 __all__ = ["TableSource", "Tables", "open_ground", "open_tables"]
@@ -58,7 +58,9 @@ def open_tables(sources: Sequence[str], settings: Source2Synth) -> Tables:
         raise ConfigError(f"{unknown[0]!r} is no kind of question over tables; known kinds: {', '.join(KINDS)}")
     prompts = {"table_topic": settings.topic_prompt, "table_sql": settings.construction_prompt}
     given = {name: Path(path) for name, path in prompts.items() if path is not None}
-    return Tables(open_ground(sources), kinds=settings.kinds or None, prompts=given)
+    folder = TableFolder(sources)
+    source = TableSource(folder, chars=_CHARS) if settings.book == "open" else TableSource(folder)
+    return Tables(source, kinds=settings.kinds or None, prompts=given)
 
 
 def open_ground(sources: Sequence[str]) -> TableSource:
@@ -67,14 +69,22 @@ def open_ground(sources: Sequence[str]) -> TableSource:
 
 
 class TableSource:
-    """Tables as units: what the application and recipes over tables share (`application.Ground`)."""
+    """Tables as units: what the application and recipes over tables share (`application.Ground`).
 
-    def __init__(self, folder: TableFolder) -> None:
-        self._folder = folder
+    Args:
+        chars: a table that is longer when shown is a unit as far as it is shown, or its answers could not be found;
+            None leaves it whole.
+    """
+
+    def __init__(self, folder: TableFolder, *, chars: int | None = None) -> None:
+        self._folder, self._chars = folder, chars
 
     def units(self, seed: int) -> Iterator[Unit | Dropped]:
         """Every table, and each that cannot be used with the reason."""
-        for table in self._folder.tables(seed):
+        for found in self._folder.tables(seed):
+            table = found
+            if self._chars is not None and isinstance(found, Table):
+                table = as_shown(found, chars=self._chars)
             if isinstance(table, BadTable):
                 origin = Origin(METHOD, source=table.source, record=table.id, licences=table.licences)
                 name = example_id(METHOD, table.source, table.revision, table.id, "source")
@@ -263,12 +273,13 @@ def kind_of(statement: str) -> str:
 
 
 def one_line(reply: str) -> str:
-    """A reply without the quotes and the label that models put around a line.
+    r"""A reply without the quotes, the label and the announcement that models put around a line.
 
-    >>> one_line('Question: "Who won?"')
-    'Who won?'
+    >>> one_line('Question: "Who won?"'), one_line("Sure! Here is the question:\n\nWho won?")
+    ('Who won?', 'Who won?')
     """
-    first = next((line.strip() for line in reply.splitlines() if line.strip()), "")
+    lines = [line.strip() for line in reply.splitlines() if line.strip()]
+    first = next((line for line in lines if not line.endswith(":")), lines[0] if lines else "")
     first = re.sub(r"^(question|statement|q)\s*:\s*", "", first, flags=re.IGNORECASE)
     pair = first[:1] + first[-1:]
     return first[1:-1].strip() if len(first) > 2 and pair in ('""', "''", "“”") else first
@@ -276,6 +287,8 @@ def one_line(reply: str) -> str:
 
 def _line_problem(reply: str) -> str | None:
     line = one_line(reply)
+    if line.endswith(":"):
+        return "it announces a line and does not say it; the line alone was asked for"
     if not line:
         return "it is empty"
     if len(line) > _LINE:

@@ -14,7 +14,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -56,11 +56,16 @@ _RESERVED = frozenset({
 
 
 class Column(NamedTuple):
-    """A column: `name` is safe in SQL and unique, `original` the header as found ("" where there was none)."""
+    """A column: `name` is safe in SQL and unique, `original` the header as found ("" where there was none).
+
+    Attributes:
+        repeated: whether another column before it is called the same.
+    """
 
     name: str
     original: str
     kind: Kind
+    repeated: bool = False
 
     @property
     def numeric(self) -> bool:
@@ -69,7 +74,8 @@ class Column(NamedTuple):
     @property
     def said(self) -> str:
         """The column as a question calls it."""
-        return " ".join(self.original.replace("_", " ").split()) or self.name.replace("_", " ")
+        found = "" if self.repeated else " ".join(self.original.replace("_", " ").split())
+        return found or self.name.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +178,18 @@ def _typed(
     if repeated := len(originals) - len(set(originals)) - max(0, missing - 1):
         notes.append(f"columns with the name of another, now numbered: {repeated}")
     columns, values, both = [], [], 0
+    said: set[str] = set()
     for at, safe, original in zip(used, safe_names(originals), originals, strict=True):
         kind, cells, mixed = _column([row[at] for row in rows])
         both += mixed
-        columns.append(Column(safe, original, kind))
+        column = Column(safe, original, kind)
+        columns.append(column._replace(repeated=column.said.casefold() in said))
+        said.add(column.said.casefold())
         values.append(cells)
     if both:
         notes.append(f"columns of numbers and words, read as text: {both}")
     body = tuple(zip(*values, strict=True))
-    revision = hashlib.sha256(orjson.dumps([[tuple(column) for column in columns], body])).hexdigest()[:16]
+    revision = hashlib.sha256(orjson.dumps([[column[:3] for column in columns], body])).hexdigest()[:16]
     title = _text(title) or ""
     return Table(name, title, tuple(columns), body, source, revision, licences, tuple(notes))
 
@@ -215,18 +224,37 @@ def shown(table: Table, *, chars: int = 4000) -> str:
 
     The first line names the table where it has a title; the header holds the names that SQL takes.
     """
-    head = [f"Table: {table.title}"] if table.title else []
-    head.append(" | ".join(column.name for column in table.columns))
-    lines, size = [], sum(map(len, head))
-    for row in table.rows:
-        line = " | ".join(_cut(cell_text(cell)) for cell in row)
-        size += len(line) + 1
-        if size > chars and lines:
-            break
-        lines.append(line)
+    head, lines = _head(table), _that_fit(table, chars)
     if (missing := len(table.rows) - len(lines)) > 0:
         lines.append(f"({missing} more rows of {len(table.rows)} are not shown)")
     return "\n".join(head + lines)
+
+
+def as_shown(table: Table, *, chars: int) -> Table | BadTable:
+    """The part of a table that `shown` shows, for questions that must be answered from it."""
+    rows = len(_that_fit(table, chars))
+    if rows < 2:
+        reason = f"fewer than two of its rows fit into the {chars:,} characters an example shows"
+        return BadTable(table.id, table.source, reason, table.revision, table.licences)
+    return table if rows == len(table.rows) else replace(table, rows=table.rows[:rows])
+
+
+def _head(table: Table) -> list[str]:
+    names = " | ".join(column.name for column in table.columns)
+    return [f"Table: {table.title}", names] if table.title else [names]
+
+
+def _that_fit(table: Table, chars: int) -> list[str]:
+    """The first rows as lines, as many as fit under the head, one at least."""
+    lines: list[str] = []
+    chars -= sum(map(len, _head(table)))
+    for row in table.rows:
+        line = " | ".join(_cut(cell_text(cell)) for cell in row)
+        chars -= len(line) + 1
+        if chars < 0 and lines:
+            break
+        lines.append(line)
+    return lines
 
 
 def _cut(text: str) -> str:
