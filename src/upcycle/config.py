@@ -102,9 +102,7 @@ class Source2Synth(Section):
 
     share: float = Field(100, gt=0, description="Weight beside other methods.")
     application: str = Field("tables", description="tables, documents, or the path of a recipe.")
-    source: tuple[str, ...] | str | None = Field(
-        None, description="Tables or documents, where not `sources`."
-    )
+    source: tuple[str, ...] | str | None = Field(None, description="Tables or documents, where not `sources`.")
     per_unit: int = Field(4, ge=1, le=200, description="Most examples made of one table or document.")
     kinds: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Weights of the question types, e.g. {bridge: 70, comparison: 30}."
