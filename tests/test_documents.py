@@ -127,6 +127,43 @@ def test_links_between_files_lead_to_them_however_they_are_written(tmp_path: Pat
     assert [one.id for one in store.linking("index.md")] == ["guides/setup.md"]
 
 
+def test_files_of_two_folders_keep_apart_and_links_stay_in_their_folder(tmp_path: Path, store_of: Opener):
+    for folder, animal in (("one", "bear"), ("other/one", "lynx")):
+        write(tmp_path / folder / "index.md", f"# Home of the {animal}\n\nSee [it](pages/it.md) or [[It|that]].\n")
+        write(tmp_path / folder / "pages/it.md", f"# It\n\nA {animal}.\n")
+    write(tmp_path / "other/one/lair.md", "# Lair\n\nDark.\n")
+    write(tmp_path / "one/away.md", "# Away\n\nGo to [[Lair]], see [nothing](gone.md).\n")
+    store = store_of(tmp_path / "one", tmp_path / "other/one")
+    documents = {(one := store.get(number)).id: one for number in store.numbers(0)}
+    assert set(documents) == {
+        "one/index.md", "one/pages/it.md", "one/away.md", "one-2/index.md", "one-2/pages/it.md", "one-2/lair.md",
+    }  # fmt: skip
+    for folder, animal in (("one", "bear"), ("one-2", "lynx")):
+        home = documents[f"{folder}/index.md"]
+        assert home.title == f"Home of the {animal}"
+        for link in home.links:
+            number = store.find(link.target)
+            assert number is not None
+            assert store.get(number).text == f"A {animal}."
+    lair, gone = (store.find(link.target) for link in documents["one/away.md"].links)
+    assert (lair is not None and store.named(lair)[0], gone) == ("one-2/lair.md", None)
+
+
+def test_a_copy_of_a_document_is_left_out_and_links_to_it_lead_to_the_first(tmp_path: Path, store_of: Opener):
+    write(tmp_path / "a" / "copy/silver.md", "# Silver\n\nA metal. See [gold](gold.md).\n")
+    write(tmp_path / "a" / "silver.md", "# Silver\n\nA metal. See [gold](copy/gold.md).\n")
+    write(tmp_path / "a" / "tin.md", "# Tin\n\nA metal. See [silver](silver.md).\n")
+    write(tmp_path / "b" / "silver.md", "# Silver\n\nA metal. See gold.\n")
+    write_rows(tmp_path / "c.jsonl", {"title": "Tin", "text": "A metal. See silver."})
+    store = store_of(tmp_path / "a", tmp_path / "b", tmp_path / "c.jsonl")
+    assert {store.named(number)[0] for number in store.numbers(0)} == {"a/copy/silver.md", "a/tin.md"}
+    assert store.lost() == [
+        Lost("a/silver.md", "it repeats another document"), Lost("b/silver.md", "it repeats another document"),
+        Lost("Tin", "it repeats another document"),
+    ]  # fmt: skip
+    assert store.find("a/silver.md") == store.find("a/copy/silver.md")
+
+
 def test_rows_are_documents_by_their_title_and_text_columns(tmp_path: Path):
     paragraphs = [{"section": "", "text": "It orbits Earth.", "links": [{"anchor": "Earth", "target": "Earth"}]}]
     found = opened(

@@ -137,6 +137,16 @@ def test_a_comparison_names_two_subjects_and_is_answered_by_one_of_them(open_wor
     assert {one.answer for one in found} == {"The Silver Lake"}
 
 
+def test_a_comparison_comes_out_the_same_from_whichever_document_it_begins(open_world: Opener):
+    application = open_world(kinds={"comparison": 1.0})
+    for one in (None, ScriptedModel(write_question)):
+        found = kept(results(application, one, begin="The Silver Lake")) + kept(
+            results(application, one, begin="The Copper Hill")
+        )
+        assert [made.units[0] for made in found] == ["The Silver Lake", "The Copper Hill"]
+        assert len({(made.question, made.context, made.answer) for made in found}) == 1
+
+
 def test_what_is_made_hangs_on_the_seed_alone(open_world: Opener):
     first, second = (results(open_world(), wanted=3) for _ in range(2))
     assert [one.id for one in first] == [one.id for one in second]

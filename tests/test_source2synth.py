@@ -208,6 +208,14 @@ async def test_too_few_examples_to_train_on_end_the_method_in_a_sentence(tmp_pat
         await made(tmp_path / "run", 50, application=Keepers(3, broken=2), per_unit=1)
 
 
+async def test_a_slice_too_small_to_train_on_is_refused_before_anything_is_written(tmp_path: Path):
+    model = ScriptedModel([])
+    with pytest.raises(ConfigError, match=r"slice is 5, too few to train on \(at least 8\); give a larger one"):
+        await made(tmp_path / "run", 5, application=Keepers(9, asks=True), model=model, slice=5)
+    assert not model.requests
+    assert await made(tmp_path / "other", 5, slice=5, intermediate="none")
+
+
 async def test_an_exhausted_source_ends_it_and_says_so(tmp_path: Path):
     told: list[str] = []
     results = await made(tmp_path / "run", 1000, application=Keepers(40), told=told)

@@ -173,6 +173,28 @@ def test_what_cannot_work_is_said_in_a_sentence(tmp_path: Path, flags: list[str]
     assert "Traceback" not in refused.stderr
 
 
+def test_flags_of_a_method_go_to_the_method_that_the_file_names(tmp_path: Path):
+    write_zoo(tmp_path)
+    done = run(command(tmp_path, "--intermediate", "none", "-n", "5", "--json"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["methods"] == {"source2synth": 5}
+    assert not list((tmp_path / "run").glob("source2synth/intermediate-*"))
+    (tmp_path / "task.yaml").write_text("instruction: Answer the question.\nmethods: [datatune]\n")
+    refused = run(command(tmp_path, "--application", "tables"))
+    assert "--application is a setting of source2synth; give --method source2synth too" in refused.stderr
+
+
+def test_a_student_that_is_not_there_is_said_before_a_model_is_asked(tmp_path: Path):
+    write_zoo(tmp_path)
+    (tmp_path / "task.yaml").write_text(TASK.replace("slice: 100}", "slice: 10, student: nosuch}"))
+    with FakeServer() as server:
+        at = ["--model", "openai/fake", "--base-url", server.url, "--yes"]
+        refused = run([UPCYCLE, "build", str(tmp_path / "task.yaml"), *at, "-o", str(tmp_path / "run")])
+        assert server.stats()["paid"] == 0
+    assert refused.returncode == 2
+    assert "student 'nosuch' is not there" in refused.stderr
+
+
 def test_a_source_with_too_little_to_train_on_ends_with_what_to_do(tmp_path: Path):
     write_zoo(tmp_path, tables=1)
     (tmp_path / "task.yaml").write_text(TASK.replace("per_unit: 10", "per_unit: 3"))

@@ -164,6 +164,16 @@ async def test_the_executor_says_whether_a_student_is_right_and_is_closed():
         (("output: truth", "output: colour"), "output 'colour' is none of the fields"),
         (("output: truth", "output: truth"), "truth is what an executor finds, and none is named"),
         (("question: the question", "ask: the question"), "fields needs a field named question"),
+        (
+            ("rationale: sum", "executor: citation"),
+            "executor citation works on ground: documents, and the ground is tables",
+        ),
+        (("ground: tables", "ground: documents\nexecutor: python"), "executor python works on ground: tables"),
+        (("rationale: sum", "executor: python"), "executor python needs a field named function, and fields has none"),
+        (
+            ("ground: tables", "ground: documents\nexecutor: citation"),
+            "executor citation needs a field named answer, and fields has none",
+        ),
         (("{{topics}}", "{{colour}}"), "nobody gives a value for {{colour}}; there are task, topics, unit"),
         (("  {{unit}}\n", "\n"), "the prompt never shows its source; put {{unit}} where it is to stand"),
         (("ground: tables", "ground: planets"), "ground"),

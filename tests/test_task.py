@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from upcycle.api import resolve
+from upcycle.config import Source2Synth, make_config
 from upcycle.errors import ConfigError
 from upcycle.task import make_task, read_demonstrations
 from upcycle.taskfile import json_schema, load_task_file
@@ -59,6 +60,17 @@ def test_a_source_in_a_task_file_is_looked_for_beside_it(tmp_path: Path):
         ("instruction: Do it.\nconcurrency: 0\n", r"task.yaml:2: concurrency: .*greater than or equal to 1"),
         ("instruction: ' '\n", r"task.yaml"),
         ("instruction: Do it.\nmethods: [magic]\n", r"method 'magic' is not there; known methods: datatune"),
+        ("instruction: Do it.\nmethods:\n  source2synth: {slice: 0}\n", r"task.yaml:3: .*slice: [^()]*equal to 1$"),
+        (
+            "instruction: Do it.\nmethods:\n  source2synth: {slice: 0, hops: 1}\n",
+            r"methods.source2synth.hops: .* \(and 1 more\)$",
+        ),
+        ("instruction: Do it.\nmethods: {}\nrows: 0\n", r"task.yaml:3: rows: [^()]*$"),
+        ("instruction: Do it.\nsources: ['']\n", r"task.yaml:2: sources.*: a source is an empty text; name a folder"),
+        (
+            "instruction: Do it.\nmethods:\n  source2synth: {source: ''}\n",
+            r"methods.source2synth.source: a source is an empty text; name a folder",
+        ),
         ("instruction: Do it.\nmetric: vibes\n", r"'vibes' is not a metric"),
         ("instruction: Do it.\nbudget: lots\n", r"task.yaml:2: budget: .*'lots' is not understood"),
         ("instruction: Do it.\ngold: gold.jsonl\n", r"gold: .*gold.jsonl does not exist"),
@@ -69,6 +81,17 @@ def test_what_is_wrong_in_a_task_file_is_one_sentence_with_its_line(tmp_path: Pa
     with pytest.raises(ConfigError, match=sentence) as caught:
         load_task_file(write(tmp_path / "task.yaml", text))
     assert "\n" not in str(caught.value)
+
+
+def test_a_method_with_nothing_behind_it_has_its_defaults(tmp_path: Path):
+    _, settings = load_task_file(write(tmp_path / "task.yaml", "instruction: Do it.\nmethods:\n  source2synth:\n"))
+    assert make_config(settings).methods.named() == {"source2synth": Source2Synth()}
+
+
+def test_a_source_without_a_name_is_refused_wherever_it_is_given():
+    for settings in ({"sources": ("",)}, {"methods": {"source2synth": {"source": " "}}}):
+        with pytest.raises(ConfigError, match="a source is an empty text; name a folder or a file"):
+            make_config(settings)
 
 
 @pytest.mark.parametrize(

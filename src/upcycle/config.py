@@ -34,6 +34,15 @@ def _address(url: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
+def _named(source: str) -> str:
+    if not source.strip():  # a path that says nothing would be the whole working folder
+        raise ValueError("a source is an empty text; name a folder or a file (. is the working folder)")
+    return source
+
+
+SourceName = Annotated[str, AfterValidator(_named)]
+
+
 class Section(BaseModel):
     """Settings that stand together; what it does not know is refused."""
 
@@ -119,6 +128,13 @@ class Source2Synth(Section):
     topic_prompt: str | None = Field(None, description="A Markdown file in place of the application's own.")
     construction_prompt: str | None = Field(None, description="A Markdown file in place of the application's own.")
     probe: bool = Field(True, description="Ask the model each question from less than it needs; drop what it answers.")
+
+    @field_validator("source")
+    @classmethod
+    def _named(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+        for one in [value] if isinstance(value, str) else value or ():
+            _named(one)
+        return value
 
 
 class S3(Section):
@@ -274,7 +290,7 @@ class BuildConfig(Section):
 
     rows: int = Field(3000, ge=1)
     methods: Methods = Methods()
-    sources: tuple[str, ...] = ()
+    sources: tuple[SourceName, ...] = ()
     model: Models = Models()
     budget: Budget = Budget()
     licence: Licence = "any"

@@ -137,6 +137,7 @@ def _grounded(making: Making) -> Start:
     task, config, settings = making.task, making.config, making.config.methods.source2synth
     assert settings is not None
     alone = set(config.methods.named()) == {"source2synth"}
+    _look_for_student(config, settings)
     application = open_application(settings, config.sources, folder=making.run.path / "source2synth" / "read")
     return lambda needed: source2synth(
         task,
@@ -151,6 +152,16 @@ def _grounded(making: Making) -> Start:
         seed=config.seed,
         at_once=config.concurrency,
     )
+
+
+def _look_for_student(config: BuildConfig, settings: Source2Synth) -> None:
+    """Say what is missing of the intermediate model's base before anything is constructed and paid for."""
+    name = settings.student or config.training.student
+    # Which student `auto` means, only the examples of slice 0 tell.
+    if settings.intermediate == "trained" and name not in ("auto", "tfidf"):
+        from upcycle.training.bases import base_folder
+
+        base_folder(name)
 
 
 def _extrapolated(making: Making, before: Sequence[Example]) -> Start:

@@ -11,7 +11,19 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from upcycle.budget import Budget, parse_budget
-from upcycle.config import Address, Compare, Curation, Licence, Methods, Models, Section, Split, Training, one_model
+from upcycle.config import (
+    Address,
+    Compare,
+    Curation,
+    Licence,
+    Methods,
+    Models,
+    Section,
+    SourceName,
+    Split,
+    Training,
+    one_model,
+)
 from upcycle.contract import Contract
 from upcycle.errors import ConfigError
 from upcycle.task import Demonstration, Task, make_task, read_demonstrations, read_gold
@@ -32,7 +44,7 @@ class TaskFile(Section):
     contract: Contract = Contract()
     rows: int | None = Field(None, ge=1)
     methods: Methods | list[str] | None = None
-    sources: tuple[str, ...] = ()
+    sources: tuple[SourceName, ...] = ()
     model: str | Models | None = None
     base_url: Address | None = None
     budget: str | Budget | None = None
@@ -56,6 +68,12 @@ class TaskFile(Section):
             return parse_budget(value) if isinstance(value, str) else value
         except ConfigError as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _as_they_are(cls, value: Any) -> Any:
+        # A method whose line says no more is wanted with its defaults; one that is not wanted is not named.
+        return {name: {} if one is None else one for name, one in value.items()} if isinstance(value, dict) else value
 
     @field_validator("evaluation")
     @classmethod

@@ -91,10 +91,12 @@ for _first, _resolvers in _PlainLoader.yaml_implicit_resolvers.items():
 
 def _sentence(error: ValidationError, node: Any, model: type[BaseModel], name: str) -> str:
     # A union reports every member; the one that got furthest into the file is the one that was meant.
-    problem = max(error.errors(), key=lambda one: _locate(node, one["loc"]).depth)
-    line, path, _ = _locate(node, problem["loc"])
+    found = [(one, _locate(node, one["loc"])) for one in error.errors()]
+    problem, place = max(found, key=lambda one: one[1].depth)
+    line, path = place.line, place.path
     where = f"{name}:{line}" if line else name
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    others = sum(_goes_with(place.members, other.members) for _, other in found) - 1
+    more = f" (and {others} more)" if others else ""
     if problem["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields) if len(problem["loc"]) == 1 else ""
         hint = f"; known keys: {known}" if known else ""
@@ -107,11 +109,19 @@ class _Place(NamedTuple):
     line: int | None
     path: str
     depth: int
+    members: dict[str, str]
+    """Dotted path to the union's member that was tried there."""
+
+
+def _goes_with(members: dict[str, str], others: dict[str, str]) -> bool:
+    """Whether two problems can both be: another member of a union failing is no second mistake of the writer."""
+    return all(others.get(path, member) == member for path, member in members.items())
 
 
 def _locate(node: Any, loc: tuple[int | str, ...]) -> _Place:
     """Line of the deepest part of `loc` that stands in the file, its dotted path, and how many parts stand there."""
     depth = 0
+    members: dict[str, str] = {}
     line = node.start_mark.line + 1 if node else None
     parts: list[str] = []
     for part in loc:
@@ -124,11 +134,13 @@ def _locate(node: Any, loc: tuple[int | str, ...]) -> _Place:
             found = node.value[part]
             line = found.start_mark.line + 1
         if found is None:
-            # Names of union members that pydantic puts into the path do not stand in the file.
-            if isinstance(node, yaml.MappingNode) and part == loc[-1]:
+            # Names of union members that pydantic puts into the path do not stand in the file; what is missing neither.
+            if isinstance(node, yaml.MappingNode) and part == loc[-1] and "[" not in str(part):
                 parts.append(str(part))
+            else:
+                members[".".join(parts)] = str(part)
             continue
         node = found
         depth += 1
         parts.append(str(part))
-    return _Place(line, ".".join(parts), depth)
+    return _Place(line, ".".join(parts), depth, members)

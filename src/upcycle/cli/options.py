@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from upcycle.errors import ConfigError
@@ -152,19 +153,22 @@ def task_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
-    """The methods' settings behind `--method`, `--mix` and the flags of datatune; None where none of them is given."""
+    """The methods' settings behind `--method`, `--mix` and the methods' own flags; None where none of them is given."""
     datatune = {key: getattr(args, key) for key in ("plan", "max_sources", "max_share", "batch")}
     datatune = {key: value for key, value in datatune.items() if value is not None}
     if args.mix is not None and args.method is None:
         raise ConfigError("--mix needs the methods it is of; give --method datatune,generate too")
     grounding = {key: value for key in ("application", "intermediate") if (value := getattr(args, key)) is not None}
-    if grounding and "source2synth" not in (args.method or "").split(","):
-        raise ConfigError(f"--{min(grounding)} is a setting of source2synth; give --method source2synth too")
     extrapolating = _s3(args)
-    if extrapolating and "s3" not in (args.method or "").split(","):
-        raise ConfigError(f"--{min(extrapolating)} is a setting of s3; give --method s3 too")
+    named = set((args.method or "").split(","))
+    if args.method is None and (grounding or extrapolating):
+        named = _methods_of_file(args.task)
+    for method, flags in (("source2synth", grounding), ("s3", extrapolating)):
+        if flags and method not in named:
+            raise ConfigError(f"--{min(flags)} is a setting of {method}; give --method {method} too")
     if args.method is None:
-        return {"datatune": datatune} if datatune else None
+        flags = {"datatune": datatune, "source2synth": grounding, "s3": extrapolating}
+        return {method: given for method, given in flags.items() if given} or None
     names = _method_names(args.method)
     if datatune and "datatune" not in names:
         flag = "--" + min(datatune).replace("_", "-")
@@ -179,6 +183,17 @@ def _methods(args: argparse.Namespace) -> dict[str, Any] | None:
     if "s3" in methods:
         methods["s3"] |= extrapolating
     return {**dict.fromkeys(METHODS), **methods}
+
+
+def _methods_of_file(task: str) -> set[str]:
+    """The methods that the task's file names; none where the task is a sentence."""
+    from upcycle.api import is_task_file
+    from upcycle.taskfile import load_task_file
+
+    if not is_task_file(task):
+        return set()
+    _, settings = load_task_file(Path(task))
+    return {name for name, given in (settings.get("methods") or {}).items() if given is not None}
 
 
 def _s3(args: argparse.Namespace) -> dict[str, Any]:

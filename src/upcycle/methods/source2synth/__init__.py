@@ -94,13 +94,17 @@ def source2synth(
         needed: how many kept examples are still wanted.
 
     Raises:
-        ConfigError: at once, where a served intermediate model is asked for and there is none.
+        ConfigError: at once, where a served intermediate model is asked for and there is none, or a slice too small to
+            train one on.
         SourceError: the source gives too few examples to train on.
         ProviderError, BudgetExceededError, DiskError: the run stops; what is finished is kept.
     """
     if settings.intermediate == "served" and models.judge is None:
         raise ConfigError("methods.source2synth.intermediate is served, and no model is there to serve it; name one"
                           " with --model, or take intermediate: trained")  # fmt: skip
+    if settings.intermediate == "trained" and settings.slice is not None and settings.slice < _FEWEST:
+        raise ConfigError(f"methods.source2synth.slice is {settings.slice}, too few to train on (at least {_FEWEST});"
+                          " give a larger one, or take intermediate: served or none")  # fmt: skip
     split = settings.intermediate != "none"
     making = Making(application, task, models.executor, seed, settings.per_unit, at_once, split)
     return _source2synth(_Work(task, settings, making, models, run, check, screen, train, needed))

@@ -41,6 +41,8 @@ _TOPIC_VALUES = {"unit", "task", "topics"}
 _TOPIC_TOKENS = 150
 _TEMPERATURE = 0.7  # of both calls: units alike must not bring questions alike
 _QUESTION = "question"
+_NEEDS = {"python": ("tables", ("function",)), "citation": ("documents", ("answer", "quote"))}
+"""The ground each executor works on, and the fields of a construction that it reads."""
 
 
 class Recipe(BaseModel):
@@ -87,10 +89,24 @@ def open_recipe(path: Path, sources: Sequence[str], settings: Source2Synth) -> R
             " path of a recipe"
         )
     recipe = load_yaml(path, Recipe)
+    _check_executor(path, recipe)
     topic = _prompt(path, "topic", _given(settings.topic_prompt, recipe.topic), _TOPIC_VALUES)
     given = _given(settings.construction_prompt, recipe.construction)
     construction = _prompt(path, "construction", given, {*_TOPIC_VALUES, "topic"})
     return RecipeApplication(recipe, topic, construction, _ground(recipe.ground, sources), _executor(recipe.executor))
+
+
+def _check_executor(path: Path, recipe: Recipe) -> None:
+    """Refuse, before anything is paid, what the executor could never run."""
+    if recipe.executor is None:
+        return
+    ground, needed = _NEEDS[recipe.executor]
+    if recipe.ground != ground:
+        raise ConfigError(
+            f"{path}: executor {recipe.executor} works on ground: {ground}, and the ground is {recipe.ground}"
+        )
+    if missing := [name for name in needed if name not in recipe.fields]:
+        raise ConfigError(f"{path}: executor {recipe.executor} needs a field named {missing[0]}, and fields has none")
 
 
 def _given(other: str | None, own: str) -> str:

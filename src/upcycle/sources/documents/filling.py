@@ -20,6 +20,7 @@ from upcycle.sources.card import read_front_matter
 from upcycle.sources.documents.document import LONGEST, Document, key_of, plain_title
 from upcycle.sources.documents.dump import Lost, is_dump
 from upcycle.sources.documents.files import KINDS, files_of, read_file
+from upcycle.sources.documents.folders import folder_names, inside, root_of
 from upcycle.sources.documents.rows import documents_of
 from upcycle.sources.documents.sampled import add_dump
 from upcycle.sources.files.opened import kind_of
@@ -28,16 +29,19 @@ SCHEMA = """
 CREATE TABLE document (number INTEGER PRIMARY KEY, id TEXT, title TEXT, redirect TEXT, listing INTEGER, body BLOB);
 CREATE TABLE name (key TEXT, rank INTEGER, number INTEGER, PRIMARY KEY (key, rank, number)) WITHOUT ROWID;
 CREATE TABLE link (target TEXT, number INTEGER, place INTEGER, text TEXT, PRIMARY KEY (target, number)) WITHOUT ROWID;
+CREATE TABLE seen (digest BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
 CREATE TABLE lost (name TEXT, why TEXT);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT);
 """
-_VERSION = "2"
+_VERSION = "3"
 TITLE, NAME, PLAIN = range(3)
 """How well a name names a document: by its title, by its path, by its title without the qualifier."""
 
 _WHOLE_DIGEST = 64 << 20
 _END = 1 << 20
 _CARD = "readme"
+REPEATED = "it repeats another document"
+_SAME_NAME = "another document has its name"
 
 
 class StoreWriter:
@@ -47,18 +51,30 @@ class StoreWriter:
         self._db = db
         self.count = 0
 
-    def add(self, document: Document | Lost) -> bool:
-        """Take a document, or note what was lost; whether anything was new in it."""
+    def add(self, document: Document | Lost, *, folder: str = "", row: bool = False) -> bool:
+        """Take a document, or note what was lost; whether anything was new in it.
+
+        Args:
+            folder: in front of its path and its links, where several folders are read.
+            row: it is a row of a data file, and lengthens the document that rows before it made under its title.
+        """
         if isinstance(document, Lost):
             self._db.execute("INSERT INTO lost VALUES (?, ?)", document)
             return False
         key = key_of(document.title)
-        taken = self._db.execute("SELECT number, body FROM document WHERE id = ?", [document.id]).fetchone()
         if not key:
             return False
+        document = inside(folder, document) if folder else document
         body = [[one.text, one.section, [[link.text, link.target] for link in one.links]] for one in document.passages]
+        mark = _mark(document.title, body)
+        taken = self._db.execute("SELECT number, title, body FROM document WHERE id = ?", [document.id]).fetchone()
+        if taken and row:
+            return self._lengthen(taken[0], taken[1], taken[2], body)
+        if body and document.redirect is None and (same := self._numbered(mark)) is not None:
+            self._name(same, {(key_of(name), NAME) for name in document.names})  # links to the copy lead to it
+            return self.add(Lost(document.id, REPEATED))
         if taken:
-            return self._lengthen(taken[0], taken[1], body)
+            return self.add(Lost(document.id, _SAME_NAME))
         number = self.count
         self.count += 1
         self._db.execute(
@@ -69,11 +85,21 @@ class StoreWriter:
         names = {(key, TITLE), *((key_of(name), NAME) for name in document.names)}
         if (plain := key_of(plain_title(document.title))) != key:
             names.add((plain, PLAIN))
-        self._db.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", [(*name, number) for name in names])
+        self._name(number, names)
         self._link(number, body, 0)
+        if body and document.redirect is None:
+            self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", [mark, number])
         return True
 
-    def _lengthen(self, number: int, before: bytes, body: list[Any]) -> bool:
+    def _numbered(self, mark: bytes) -> int | None:
+        """The document with this title and text."""
+        found = self._db.execute("SELECT number FROM seen WHERE digest = ?", [mark]).fetchone()
+        return found[0] if found else None
+
+    def _name(self, number: int, names: set[tuple[str, int]]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO name VALUES (?, ?, ?)", [(*name, number) for name in names])
+
+    def _lengthen(self, number: int, title: str, before: bytes, body: list[Any]) -> bool:
         """Rows of one title are paragraphs of one document; what it holds already is not added again."""
         known = orjson.loads(zlib.decompress(before))
         new = [passage for passage in body if passage not in known]
@@ -81,6 +107,8 @@ class StoreWriter:
             return False
         whole = zlib.compress(orjson.dumps([*known, *new]), 1)
         self._db.execute("UPDATE document SET body = ? WHERE number = ?", [whole, number])
+        self._db.execute("DELETE FROM seen WHERE digest = ? AND number = ?", [_mark(title, known), number])
+        self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", [_mark(title, [*known, *new]), number])
         self._link(number, new, len(known))
         return True
 
@@ -128,9 +156,11 @@ def write(folder: Path, paths: Sequence[Path], revision: str) -> None:
             db.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
             writer = StoreWriter(db)
             licences: set[str] = set()
+            names = folder_names(paths)
             for path in paths:
-                licences |= _add_path(path, writer, folder)
-            meta = {"digest": revision, "licences": orjson.dumps(sorted(licences)).decode()}
+                licences |= _add_path(path, writer, folder, names.get(root_of(path), ""))
+            meta = {"digest": revision, "licences": orjson.dumps(sorted(licences)).decode(),
+                    "folders": orjson.dumps(sorted(map(key_of, names.values()))).decode()}  # fmt: skip
             db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             usable = db.execute("SELECT count(*) FROM document WHERE redirect IS NULL AND NOT listing").fetchone()[0]
             lost = db.execute("SELECT name, why FROM lost ORDER BY rowid LIMIT 3").fetchall()
@@ -148,32 +178,37 @@ def write(folder: Path, paths: Sequence[Path], revision: str) -> None:
     part.replace(folder / "documents.db")
 
 
-def _add_path(path: Path, writer: StoreWriter, folder: Path) -> set[str]:
-    """Take all documents below a path; gives the licences its cards state."""
+def _mark(title: str, body: list[Any]) -> bytes:
+    """Equal for documents of one title and text, wherever their links lead."""
+    return hashlib.sha256(orjson.dumps([title, *(passage[0] for passage in body)])).digest()[:16]
+
+
+def _add_path(path: Path, writer: StoreWriter, folder: Path, name: str) -> set[str]:
+    """Take all documents below a path, files under this name; gives the licences its cards state."""
     if path.is_file():
-        _add_file(path, path.parent, writer, folder)
+        _add_file(path, path.parent, writer, folder, name)
         return _licences(path.parent)
     data = [one for one in sorted(path.rglob("*")) if one.is_file() and (kind_of(one) is not None or is_dump(one))]
     for file in data:
-        _add_file(file, path, writer, folder)
+        _add_file(file, path, writer, folder, name)
     for file in files_of(path):
         # Beside data files a README is their card, not a document.
         if not (data and file.stem.casefold() == _CARD):
-            writer.add(read_file(file, path))
+            writer.add(read_file(file, path), folder=name)
     return _licences(path) if data else set()
 
 
-def _add_file(path: Path, root: Path, writer: StoreWriter, folder: Path) -> None:
+def _add_file(path: Path, root: Path, writer: StoreWriter, folder: Path, name: str) -> None:
     if is_dump(path):
         add_dump(path, writer, folder)
     elif kind_of(path) is not None:
         try:
             for document in documents_of(path):
-                writer.add(document)
+                writer.add(document, row=True)
         except SourceError as error:
             writer.add(Lost(path.name, str(error)))
     elif path.suffix.casefold() in KINDS:
-        writer.add(read_file(path, root))
+        writer.add(read_file(path, root), folder=name)
     else:
         writer.add(Lost(path.name, "it is no kind of file that documents are read from"))
 

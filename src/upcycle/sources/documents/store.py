@@ -17,13 +17,14 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import orjson
 
 from upcycle.sources.documents.document import Document, Link, Passage, key_of
 from upcycle.sources.documents.dump import Lost
 from upcycle.sources.documents.filling import NAME, PLAIN, digest, existing, holds, write
+from upcycle.sources.documents.folders import keys_of
 from upcycle.sources.documents.search import TextIndex, name_candidates
 
 _MOST_REDIRECTS = 5
@@ -54,6 +55,7 @@ class DocumentStore:
         self._index: TextIndex | None = None
         self.revision = self._meta("digest")
         self.licences = tuple(orjson.loads(self._meta("licences") or "[]"))
+        self._folders = frozenset(orjson.loads(self._meta("folders") or "[]"))
         self.linked = bool(self._db.execute("SELECT 1 FROM link LIMIT 1").fetchone())
 
     @classmethod
@@ -68,7 +70,7 @@ class DocumentStore:
             SourceError: a path that is not there, or no document in any of them.
             ConfigError: a library that reads this kind of file is not installed.
         """
-        paths = [existing(source) for source in sources]
+        paths = [existing(source) for source in dict.fromkeys(map(str, sources))]
         revision = digest(paths)
         if folder is None:
             temporary = Path(tempfile.mkdtemp(prefix="upcycle-documents-"))
@@ -180,7 +182,7 @@ class DocumentStore:
         return len(form) > 2 and form == self.named(number)[1]
 
     def _named(self, target: str, *, whole: bool) -> int | None:
-        for key in _keys(target):
+        for key in keys_of(target, self._folders):
             rows = self._db.execute(
                 "SELECT number, rank FROM name WHERE key = ? AND rank <= ? ORDER BY rank, number LIMIT 2",
                 [key, NAME if whole else PLAIN],
@@ -203,13 +205,3 @@ class DocumentStore:
     def _meta(self, key: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
         return row[0] if row else ""
-
-
-def _keys(target: str) -> list[str]:
-    """Keys under which a link's target may be known: as it is, without the kind of file, its last part."""
-    whole = key_of(target)
-    keys: list[Any] = [whole]
-    stem = whole.rpartition(".")[0] if whole.rpartition(".")[2] in ("md", "html", "htm", "txt") else ""
-    keys.append(stem)
-    keys.append((stem or whole).rpartition("/")[2] if "/" in whole else "")
-    return [key for key in dict.fromkeys(keys) if key]

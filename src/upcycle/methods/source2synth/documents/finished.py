@@ -5,6 +5,7 @@ The order of the documents in the context is drawn, so that it tells nothing of 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,8 @@ def finished(writer: Writer, made: Finished) -> Grounded:
     if made.chosen is not None:
         steps += f"\nSo it is {_stopped(made.chosen)}"
     texts = [f"{hop.title}: {hop.passage}" for hop in hops]
-    writer.rng.shuffle(texts)
+    # A comparison that two documents lead to must come out the same from both, so as to be kept once.
+    (random.Random(made.question) if made.chosen is not None else writer.rng).shuffle(texts)
     details: dict[str, Any] = {
         "hops": [plain(hop) for hop in hops],
         "document_one": f"Title: {hops[0].title}\n{hops[0].passage}",

@@ -9,13 +9,15 @@ nowhere; one that its links lead in circles never comes back to, for documents v
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from upcycle.sources.documents import Document, DocumentStore, Link, occurs, plain_title, sentences
 
 Allowed = Callable[[str], bool]
+T = TypeVar("T")
 
 _MOST = 40  # bridges of one document
 _COMMON = 25  # documents that link to it: what half the world links to connects nothing
@@ -108,6 +110,17 @@ def window(document: Document, place: int, holding: str = "") -> str:
             break
         text, following = f"{text}\n{more}", following + 1
     return text
+
+
+def in_fixed_order(one: T, two: T, *, name: Callable[[T], str]) -> list[T]:
+    """Two documents to compare, in the same order from whichever of them a question begins.
+
+    So a question that both lead to comes out word for word the same, and is kept once; and which of the two is named
+    first, drawn by their names, does not tell the answer.
+    """
+    pair = sorted((one, two), key=name)
+    random.Random("\x1f".join(map(name, pair))).shuffle(pair)
+    return pair
 
 
 def is_name(text: str) -> bool:

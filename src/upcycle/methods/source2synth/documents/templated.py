@@ -16,7 +16,7 @@ from typing import NamedTuple
 from upcycle.methods.source2synth.application import Grounded, Writer
 from upcycle.methods.source2synth.documents.checks import Hop, leak, tell_apart, told_twice
 from upcycle.methods.source2synth.documents.finished import Finished, finished
-from upcycle.methods.source2synth.documents.related import Bridge, bridges, window
+from upcycle.methods.source2synth.documents.related import Bridge, bridges, in_fixed_order, window
 from upcycle.methods.source2synth.documents.relations import Fact, facts
 from upcycle.methods.source2synth.documents.written import NOWHERE
 from upcycle.records import Dropped
@@ -148,8 +148,7 @@ def _extended(
 
 
 def _compared(writer: Writer, one: tuple[Document, Fact], two: tuple[Document, Fact]) -> Grounded:
-    pair = [one, two]
-    writer.rng.shuffle(pair)
+    pair = in_fixed_order(one, two, name=lambda told: told[0].id)
     (first, fact), (second, other) = pair
     question = (fact.relation.compare or "").format(a=first.title, b=second.title)
     earlier = first if int(fact.value) < int(other.value) else second

@@ -16,7 +16,15 @@ from upcycle.methods.source2synth.application import Grounded, Writer
 from upcycle.methods.source2synth.documents.asking import Prompts, Values, asked, probe, shown
 from upcycle.methods.source2synth.documents.checks import Hop, flaw_of_answer, leak, tell_apart, told_twice
 from upcycle.methods.source2synth.documents.finished import Finished, finished
-from upcycle.methods.source2synth.documents.related import Bridge, bridges, bridges_of, is_name, reached, window
+from upcycle.methods.source2synth.documents.related import (
+    Bridge,
+    bridges,
+    bridges_of,
+    in_fixed_order,
+    is_name,
+    reached,
+    window,
+)
 from upcycle.records import Dropped
 from upcycle.sources.documents import Document, DocumentStore, folded, occurs, plain_title
 
@@ -167,9 +175,7 @@ async def _comparison(draft: Draft) -> Finished:
     """One question that compares this document's subject with that of a document like it."""
     other = _like(draft)
     draft.used["comparison"].add(other.id)
-    pair = [draft.document, other]
-    # Which of the two is named first must not tell the answer.
-    draft.writer.rng.shuffle(pair)
+    pair = in_fixed_order(draft.document, other, name=lambda one: one.id)
     names = [plain_title(one.title) for one in pair]
     passages = [window(one, 0) for one in pair]
 
