@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from upcycle.budget import Budget
-from upcycle.errors import ConfigError, StaleRunError, boundary
+from upcycle.errors import NO_ROOM, ConfigError, StaleRunError, boundary
 from upcycle.run.journal import Journal
 from upcycle.run.ledger import Ledger
 
@@ -150,13 +150,20 @@ def is_being_written(path: Path) -> bool:
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise  # it is no matter of the place: `boundary` says to free some space
         raise ConfigError(f"{path} cannot be made a folder ({error.strerror}); give another place") from None
 
 
 def _lock(path: Path) -> Any:
     with boundary(str(path)):
-        file = path.open("a+", encoding="utf-8")
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
+            raise ConfigError(f"{path.parent} cannot be written to ({error.strerror}); give another place") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
