@@ -26,7 +26,7 @@ from upcycle.methods.source2synth.imputation import imputed
 from upcycle.methods.source2synth.intermediate import Intermediate, Served, Train, trained
 from upcycle.methods.source2synth.keep_rates import KeepRates
 from upcycle.methods.source2synth.lessons import example_of, lessons_of
-from upcycle.methods.source2synth.slices import Making, Slice, SliceZero, slice_zero
+from upcycle.methods.source2synth.slices import Making, Slice, SliceZero, noted_lines, slice_zero
 from upcycle.records import Dropped, Example
 from upcycle.run import Run, write_text
 from upcycle.task import Task
@@ -102,7 +102,7 @@ def source2synth(
         raise ConfigError("methods.source2synth.intermediate is served, and no model is there to serve it; name one"
                           " with --model, or take intermediate: trained")  # fmt: skip
     split = settings.intermediate != "none"
-    making = Making(application, task, models.executor, seed, settings.per_unit, at_once, split)
+    making = Making(application, task, models.executor, seed, settings.per_unit, at_once, split, noted={})
     return _source2synth(_Work(task, settings, making, models, run, check, screen, train, needed))
 
 
@@ -160,6 +160,7 @@ async def _source2synth(work: _Work) -> AsyncGenerator[Example | Dropped, None]:
     finally:
         await work.making.application.close()
         _tell(work)
+        run.notes += noted_lines(work.making.noted or {})
 
 
 def _size(work: _Work) -> int:
