@@ -22,7 +22,7 @@ from upcycle.sources.documents.dump import Lost, is_dump
 from upcycle.sources.documents.files import KINDS, files_of, read_file
 from upcycle.sources.documents.rows import documents_of
 from upcycle.sources.documents.sampled import add_dump
-from upcycle.sources.files.opened import kind_of
+from upcycle.sources.files.opened import kind_of, printable
 
 SCHEMA = """
 CREATE TABLE document (number INTEGER PRIMARY KEY, id TEXT, title TEXT, redirect TEXT, listing INTEGER, body BLOB);
@@ -53,9 +53,9 @@ class StoreWriter:
             self._db.execute("INSERT INTO lost VALUES (?, ?)", document)
             return False
         key = key_of(document.title)
-        taken = self._db.execute("SELECT number, body FROM document WHERE id = ?", [document.id]).fetchone()
         if not key:
-            return False
+            return self.add(Lost(document.id, "its title holds nothing but spaces and underscores"))
+        taken = self._db.execute("SELECT number, body FROM document WHERE id = ?", [document.id]).fetchone()
         body = [[one.text, one.section, [[link.text, link.target] for link in one.links]] for one in document.passages]
         if taken:
             return self._lengthen(taken[0], taken[1], body)
@@ -171,11 +171,11 @@ def _add_file(path: Path, root: Path, writer: StoreWriter, folder: Path) -> None
             for document in documents_of(path):
                 writer.add(document)
         except SourceError as error:
-            writer.add(Lost(path.name, str(error)))
+            writer.add(Lost(printable(path.name), str(error)))
     elif path.suffix.casefold() in KINDS:
         writer.add(read_file(path, root))
     else:
-        writer.add(Lost(path.name, "it is no kind of file that documents are read from"))
+        writer.add(Lost(printable(path.name), "it is no kind of file that documents are read from"))
 
 
 def _licences(folder: Path) -> set[str]:
@@ -184,7 +184,7 @@ def _licences(folder: Path) -> set[str]:
         return set()
     try:
         licence = read_front_matter(readme.read_text(encoding="utf-8", errors="replace")).licence
-    except SourceError:
+    except (SourceError, OSError):
         return set()
     return {licence} if licence else set()
 
