@@ -77,16 +77,16 @@ class Run:
             raise ConfigError(f"{path} is a file; give a folder for the run")
         if path.is_dir() and any(path.iterdir()) and not (path / "run.db").exists():
             raise ConfigError(f"{path} exists and is not a run; give another folder with -o")
+        now = _plain(settings)
         run = cls(path, budget=budget, listener=listener)
         try:
-            run._same_settings(settings)
+            run._same_settings(now)
         except BaseException:
             run.close()
             raise
         return run
 
-    def _same_settings(self, settings: Mapping[str, Any]) -> None:
-        now = orjson.loads(orjson.dumps(_flat(settings), option=orjson.OPT_SORT_KEYS, default=str))
+    def _same_settings(self, now: Mapping[str, Any]) -> None:
         found = self.journal.meta("settings")
         if found is None or not self.journal.holds_work():
             # An attempt that came to nothing (a misspelled source, no model) must not occupy the folder.
@@ -175,6 +175,25 @@ def _lock(path: Path) -> Any:
         file.write(str(os.getpid()))
         file.flush()
         return file
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they are kept, flat.
+
+    Raises:
+        ConfigError: a name among them is not UTF-8, so that nothing could keep it.
+    """
+    plain: dict[str, Any] = {}
+    for key, value in sorted(_flat(settings).items()):
+        try:
+            plain[key] = orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str))
+        except orjson.JSONEncodeError as error:
+            if "UTF-8" not in str(error):
+                raise
+            raise ConfigError(
+                f"{key} holds a name that is not UTF-8 text, which a run cannot keep; rename it, or name a folder above"
+            ) from None
+    return plain
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
