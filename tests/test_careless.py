@@ -144,6 +144,8 @@ def contents(folder: Path) -> dict[str, bytes]:
         (with_other(BUILD, gold="away.jsonl"), "gold: away.jsonl does not exist"),
         (with_other(BUILD, o="demos.jsonl"), "demos.jsonl is a file; give a folder for the run"),
         (with_other(BUILD, o="demos.jsonl/run"), "demos.jsonl/run cannot be made a folder"),
+        (with_other(BUILD, o="/proc/new-run"), "/proc/new-run cannot be made a folder (No such file or directory)"),
+        (with_other(BUILD, source="caf\udce9"), "holds a name that is not UTF-8 text"),
         (with_other(BUILD, o="reviews"), "reviews exists and is not a run"),
         (("build", "", "--model", "none"), "instruction: String should have at least 3 characters"),
         (("build", "task.yaml"), "task.yaml does not exist"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 import sqlite3
 import subprocess
 import sys
@@ -116,6 +117,51 @@ def test_files_that_cannot_be_read_are_named_with_the_reason_and_the_others_go_o
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.html", b"<meta charset=undefined><p>caf\xe9</p>", "it is not UTF-8 text"),
+        ("a.html", b"<meta charset=idna><p>caf\xe9</p>", "it is not UTF-8 text"),
+        ("a.json", b"[" * 100_000, "it is nested too deeply"),
+        ("a.json", b'{"a":' * 100_000, "it is nested too deeply"),
+        ("a.jsonl", b'{"title": "_", "text": "Some words."}\n', "its title holds nothing but spaces and underscores"),
+    ],
+)
+def test_what_no_document_can_be_made_of_is_counted_and_its_neighbours_are_read(
+    tmp_path: Path, store_of: Opener, name: str, content: bytes, why: str
+):
+    write(tmp_path / "good.md", "# Good\n\nText.")
+    (tmp_path / name).write_bytes(content)
+    store = store_of(tmp_path)
+    assert [store.get(number).title for number in store.numbers(0)] == ["Good"]
+    assert [lost.why for lost in store.lost()] == [why]
+
+
+def test_a_declaration_that_html_does_not_know_costs_at_most_its_page(tmp_path: Path, store_of: Opener):
+    write(tmp_path / "good.md", "# Good\n\nText.")
+    write(tmp_path / "odd.html", "<p>One.</p><![foo[bar]]>")
+    store = store_of(tmp_path)  # newer versions of Python pass over the declaration
+    assert "Good" in [store.get(number).title for number in store.numbers(0)]
+    assert len(store) + len(store.lost()) == 2
+    assert all(lost.why.startswith("it is not readable HTML") for lost in store.lost())
+
+
+def test_a_file_whose_name_is_not_utf_8_is_a_document_that_links_lead_to(tmp_path: Path, store_of: Opener):
+    write(tmp_path / "start.md", "# Start\n\nSee [the place](caf%E9.md).")
+    write(tmp_path / os.fsdecode(b"caf\xe9.md"), "Coffee is served.")
+    write(tmp_path / os.fsdecode(b"caf\xe8.md"), "Tea is served.")
+    write_rows(tmp_path / os.fsdecode(b"r\xe9.jsonl"), {"text": "A row."}, 5)
+    store = store_of(tmp_path)
+    assert {store.get(number).id for number in store.numbers(0)} == {
+        "start.md", "caf\\xe9.md", "caf\\xe8.md", "r\\xe9 1"
+    }  # fmt: skip
+    assert [lost.name for lost in store.lost()] == ["r\\xe9.jsonl row 2"]
+    found = store.find("caf\\xe9.md")
+    assert found is not None
+    assert store.get(found).passages[0].text == "Coffee is served."
+    assert [one.id for one in store.linking("caf\\xe9.md")] == ["start.md"]
+
+
 def test_links_between_files_lead_to_them_however_they_are_written(tmp_path: Path, store_of: Opener):
     write(tmp_path / "index.md", "# Start\n\nSee [a](guides/setup.md), [b](guides/setup), [c](/guides/setup.md).")
     write(tmp_path / "guides" / "setup.md", "# Setting up\n\nBack to [the start](../index.md).")
@@ -178,6 +224,15 @@ def test_rows_are_documents_by_their_title_and_text_columns(tmp_path: Path):
     assert [one.text for one in found["Earth"].passages] == ["A planet.", "It has one moon."]
     assert found["Earth"].links == (Link("Moon", "Moon"), Link("Sun", "Sun"))
     assert found["Luna"].redirect == "Moon"
+
+
+def test_a_title_may_be_a_number_and_a_paragraph_a_list_of_its_sentences(tmp_path: Path):
+    write(tmp_path / "years.csv", "title,text\n1917,A year.\n1918,Another year.\n")
+    split = [{"text": ["One.", "Two."]}, ["Three.", "Four."], {"text": "Five."}]
+    write_rows(tmp_path / "split.jsonl", {"title": 7, "paragraphs": split})
+    found = opened(tmp_path)
+    assert sorted(found) == ["1917", "1918", "7"]
+    assert [one.text for one in found["7"].passages] == ["One. Two.", "Three. Four.", "Five."]
 
 
 def test_rows_of_one_title_are_paragraphs_of_one_document(tmp_path: Path):

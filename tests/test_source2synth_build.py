@@ -52,6 +52,9 @@ def rows_of(folder: Path, part: str = "data") -> list[dict[str, Any]]:
 
 def test_a_build_over_tables_needs_no_model_and_says_what_the_filter_kept(tmp_path: Path):
     write_zoo(tmp_path)
+    for number in (3, 4):
+        with (tmp_path / "zoo" / f"house-0{number}.csv").open("a") as file:
+            file.write("Total,,3\n")
     done = run(command(tmp_path, "-n", "5", "--json"))
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
@@ -59,6 +62,7 @@ def test_a_build_over_tables_needs_no_model_and_says_what_the_filter_kept(tmp_pa
     assert facts["cost_usd"] == facts["calls"] == 0
     assert facts["notes"][0].startswith("filter kept ")
     assert "the paper removed 13 %" in facts["notes"][0]
+    assert "source2synth, rows of totals left out: 2 (in 2 of its units)" in facts["notes"]
     rows = rows_of(tmp_path / "run")
     assert all(row["input"].startswith("Context: ") and "\nQuestion: " in row["input"] for row in rows)
     assert all(row["rationale"].startswith("SELECT") and row["method"] == "source2synth" for row in rows)

@@ -212,6 +212,8 @@ def test_repeated_and_empty_header_cells_get_names_of_their_own(tmp_path: Path) 
         ("a.jsonl", '{"q": "é"}\n'.encode("utf-16"), "UTF-16"),
         ("a.jsonl", b"hello\nworld\n", "no row of it can be read"),
         ("a.json", b'{"a": ', "not JSON"),
+        ("a.json", b"[" * 100_000, "nested too deeply"),
+        ("a.jsonl", b"[" * 100_000, "nested too deeply"),
         ("a.parquet", b"PAR1 this is not parquet PAR1", "not a readable parquet"),
         ("a.parquet", b"x", "not a readable parquet"),
         ("a.arrow", b"not arrow at all", "not a readable arrow"),
@@ -235,6 +237,13 @@ def test_a_latin_1_row_far_down_a_utf_8_csv_costs_one_row(tmp_path: Path) -> Non
     read = list(rows(path))
     assert len(read) == 20_002
     assert [row for row in read if isinstance(row, Damaged)] == [Damaged("it is not UTF-8 text")]
+
+
+def test_an_arrow_file_with_a_date_that_python_cannot_hold_is_an_error_and_not_a_crash(tmp_path: Path) -> None:
+    table = pa.table({"day": pa.array([10**7], pa.int32()).cast(pa.date32())})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    assert probe(tmp_path / "a.arrow") == "it is not a readable arrow file (date value out of range)"
 
 
 def test_a_parquet_file_cut_in_the_middle_is_an_error_and_not_a_crash(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import json
+import os
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -11,9 +12,14 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from upcycle.errors import SourceError
+from upcycle.methods.source2synth import slices
+from upcycle.methods.source2synth.slices import side
+from upcycle.sources.files import opened
 from upcycle.sources.tables import table
 from upcycle.sources.tables.folder import TableFolder
 from upcycle.sources.tables.table import BadTable, Table, as_shown, cell_text, make_table, safe_names, shown
@@ -54,7 +60,7 @@ def bad(path: Path) -> str:
 
 
 def test_the_examples_in_the_docstrings_hold():
-    assert doctest.testmod(table).failed == 0
+    assert [doctest.testmod(module).failed for module in (table, opened, slices)] == [0, 0, 0]
 
 
 def test_numbers_with_commas_are_numbers():
@@ -216,9 +222,6 @@ def test_a_text_file_is_a_table_under_its_name(tmp_path: Path, name: str, text: 
 
 
 def test_a_parquet_file_may_have_two_columns_of_one_name(tmp_path: Path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     columns = [pa.array(["Oslo", "Rome"]), pa.array([1, 2]), pa.array([1.5, None])]
     pq.write_table(pa.Table.from_arrays(columns, names=["a", "b", "b"]), tmp_path / "x.parquet")
     table = only(tmp_path / "x.parquet")
@@ -296,12 +299,90 @@ def test_a_folder_like_wikitablequestions_gives_each_table_once(tmp_path: Path):
         ("cut.parquet", b"PAR1xxxxPAR1", "it is not a readable"),
         ("binary.csv", b"a,b\0\n1,2\n", "it is a binary file"),
         ("broken.json", b"[{", "it is not valid JSON"),
+        ("deep.json", b"[" * 100_000, "it is nested too deeply"),
+        ("deeper.json", b'{"a":' * 100_000, "it is nested too deeply"),
+        ("late.csv", b"a,b\n" + b"x,1\n" * 20_000 + b"caf\xe9,2\n" * 10_000, "many of its rows are not UTF-8 text"),
         ("latin.csv", "a,b\nå,1\nø,2\n".encode("latin-1"), "it is not UTF-8 text"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_a_bad_table_with_a_reason(tmp_path: Path, name: str, content: bytes, why: str):
     (tmp_path / name).write_bytes(content)
     assert bad(tmp_path / name).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (pa.array([10**7, 2], pa.int32()).cast(pa.date32()), "it is not a readable Parquet file (date value out of"),
+        (pa.array([2**62, 2], pa.int64()).cast(pa.timestamp("ms")), "it is not a readable Parquet file ("),
+        (pa.array([b"caf\xe9", b"x"], pa.binary()).view(pa.string()), "a text of it is not UTF-8"),
+    ],
+)
+def test_values_that_python_cannot_hold_cost_their_parquet_file_and_no_other(
+    tmp_path: Path, column: pa.Array, why: str
+):
+    write(tmp_path / "good.csv", CSV)
+    pq.write_table(pa.table({"a": column, "b": [1, 2]}), tmp_path / "bad.parquet")
+    found = read(tmp_path)
+    assert isinstance(found["good.csv"], Table)
+    odd = found["bad.parquet"]
+    assert isinstance(odd, BadTable)
+    assert odd.reason.startswith(why)
+
+
+def test_rows_that_are_not_utf_8_far_down_a_file_are_left_out_and_counted(tmp_path: Path):
+    (tmp_path / "late.csv").write_bytes(b"City,People\n" + b"Oslo,12\n" * 10_000 + b"caf\xe9,3\nRome,4\n")
+    table = only(tmp_path / "late.csv")
+    assert table.notes == ("rows left out, they are not UTF-8 text: 1",)
+    assert len(table.rows) == 10_001
+    assert not any("?" in str(cell) for row in table.rows for cell in row)
+
+
+def test_damaged_lines_of_a_table_are_left_out_and_counted(tmp_path: Path):
+    table = only(write(tmp_path / "x.jsonl", '{"a": "x", "b": 1}\n{oops\n[2]\n{"a": "y", "b": 2}\n'))
+    assert table.notes == ("rows left out, they cannot be read: 2",)
+    assert table.rows == (("x", 1), ("y", 2))
+
+
+def test_a_cell_nested_deeper_than_json_is_written_holds_nothing(tmp_path: Path):
+    deep = '{"a": "x", "b": 1, "c": ' + "[" * 500 + "]" * 500 + "}\n"
+    table = only(write(tmp_path / "x.jsonl", deep + '{"a": "y", "b": 2, "c": "z"}\n'))
+    assert table.rows == (("x", 1, None), ("y", 2, "z"))
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read_under_a_name_that_can_be_stored(tmp_path: Path):
+    for name in (b"caf\xe9.csv", b"caf\xe8.csv"):
+        write(tmp_path / os.fsdecode(name), CSV + name.hex() + ",1\n")
+    found = read(tmp_path)
+    assert sorted(found) == ["caf\\xe8.csv", "caf\\xe9.csv"]
+    for name, one in found.items():
+        assert isinstance(one, Table)
+        assert one.title == name.removesuffix(".csv")
+        assert side(one.id, 0) in (0, 1)
+
+
+@pytest.mark.parametrize("name", ["lost.csv", "lost.tables.jsonl"])
+def test_a_link_to_nothing_among_tables_is_a_bad_table(tmp_path: Path, name: str):
+    (tmp_path / name).symlink_to(tmp_path / "nowhere")
+    assert bad(tmp_path).startswith("it cannot be read (No such file")
+
+
+def test_a_file_of_tables_that_vanishes_after_it_was_listed_costs_its_tables(tmp_path: Path):
+    file = write(tmp_path / "x.tables.jsonl", json.dumps({"id": "1", "header": HEADER, "rows": ROWS}))
+    folder = TableFolder([tmp_path])
+    file.unlink()
+    (table,) = folder.tables()
+    assert isinstance(table, BadTable)
+    assert table.reason.startswith("it cannot be read (No such file")
+
+
+def test_a_pipe_named_like_a_table_is_never_waited_on(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    os.mkfifo(tmp_path / "pipe.tables.jsonl")
+    write(tmp_path / "good.csv", CSV)
+    assert list(read(tmp_path)) == ["good.csv"]
+    with pytest.raises(SourceError, match="no table was found"):
+        TableFolder([tmp_path / "pipe.csv"])
 
 
 def test_years_over_a_column_of_amounts_are_a_header(tmp_path: Path):

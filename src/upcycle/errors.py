@@ -93,7 +93,8 @@ class RowError(UpcycleError):
         self.calls = calls
 
 
-_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+"""What the system says where the disk, or a limit on what may be written, is full."""
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def boundary(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise DiskError(
                 f"no room left while writing {what}: {error.strerror}; free some space and run again"
             ) from error

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from upcycle.budget import Budget
-from upcycle.errors import ConfigError, StaleRunError, boundary
+from upcycle.errors import NO_ROOM, ConfigError, StaleRunError, boundary
 from upcycle.run.journal import Journal
 from upcycle.run.ledger import Ledger
 
@@ -77,16 +77,16 @@ class Run:
             raise ConfigError(f"{path} is a file; give a folder for the run")
         if path.is_dir() and any(path.iterdir()) and not (path / "run.db").exists():
             raise ConfigError(f"{path} exists and is not a run; give another folder with -o")
+        now = _plain(settings)
         run = cls(path, budget=budget, listener=listener)
         try:
-            run._same_settings(settings)
+            run._same_settings(now)
         except BaseException:
             run.close()
             raise
         return run
 
-    def _same_settings(self, settings: Mapping[str, Any]) -> None:
-        now = orjson.loads(orjson.dumps(_flat(settings), option=orjson.OPT_SORT_KEYS, default=str))
+    def _same_settings(self, now: Mapping[str, Any]) -> None:
         found = self.journal.meta("settings")
         if found is None or not self.journal.holds_work():
             # An attempt that came to nothing (a misspelled source, no model) must not occupy the folder.
@@ -150,13 +150,20 @@ def is_being_written(path: Path) -> bool:
 def _make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise  # it is no matter of the place: `boundary` says to free some space
         raise ConfigError(f"{path} cannot be made a folder ({error.strerror}); give another place") from None
 
 
 def _lock(path: Path) -> Any:
     with boundary(str(path)):
-        file = path.open("a+", encoding="utf-8")
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
+            raise ConfigError(f"{path.parent} cannot be written to ({error.strerror}); give another place") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -168,6 +175,25 @@ def _lock(path: Path) -> Any:
         file.write(str(os.getpid()))
         file.flush()
         return file
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as they are kept, flat.
+
+    Raises:
+        ConfigError: a name among them is not UTF-8, so that nothing could keep it.
+    """
+    plain: dict[str, Any] = {}
+    for key, value in sorted(_flat(settings).items()):
+        try:
+            plain[key] = orjson.loads(orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str))
+        except orjson.JSONEncodeError as error:
+            if "UTF-8" not in str(error):
+                raise
+            raise ConfigError(
+                f"{key} holds a name that is not UTF-8 text, which a run cannot keep; rename it, or name a folder above"
+            ) from None
+    return plain
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

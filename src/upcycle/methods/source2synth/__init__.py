@@ -26,7 +26,7 @@ from upcycle.methods.source2synth.imputation import imputed
 from upcycle.methods.source2synth.intermediate import Intermediate, Served, Train, trained
 from upcycle.methods.source2synth.keep_rates import KeepRates
 from upcycle.methods.source2synth.lessons import example_of, lessons_of
-from upcycle.methods.source2synth.slices import Making, Slice, SliceZero, slice_zero
+from upcycle.methods.source2synth.slices import Making, Slice, SliceZero, noted_lines, slice_zero
 from upcycle.records import Dropped, Example
 from upcycle.run import Run, write_text
 from upcycle.task import Task
@@ -106,7 +106,7 @@ def source2synth(
         raise ConfigError(f"methods.source2synth.slice is {settings.slice}, too few to train on (at least {_FEWEST});"
                           " give a larger one, or take intermediate: served or none")  # fmt: skip
     split = settings.intermediate != "none"
-    making = Making(application, task, models.executor, seed, settings.per_unit, at_once, split)
+    making = Making(application, task, models.executor, seed, settings.per_unit, at_once, split, noted={})
     return _source2synth(_Work(task, settings, making, models, run, check, screen, train, needed))
 
 
@@ -164,6 +164,7 @@ async def _source2synth(work: _Work) -> AsyncGenerator[Example | Dropped, None]:
     finally:
         await work.making.application.close()
         _tell(work)
+        run.notes += noted_lines(work.making.noted or {})
 
 
 def _size(work: _Work) -> int:

@@ -54,6 +54,7 @@ class Unit:
         id: stable and unique inside the source: a path, a title.
         source: id of the source; `revision` and `licences` are the source's.
         value: the table or document itself, as the application reads it.
+        notes: what was mended or left out on reading it, each with a number behind ": ".
     """
 
     id: str
@@ -61,6 +62,7 @@ class Unit:
     value: Any
     revision: str = ""
     licences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ by side and used in their order, so a slice is the same at any concurrency and a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from upcycle.errors import RowError, RowKind
@@ -43,6 +44,7 @@ class Making(NamedTuple):
     Attributes:
         split: whether units of one side may not be used for examples of the other; where nobody is trained on one half,
             they may.
+        noted: what was mended in each unit that had to be, by its id, as the units are gone through.
     """
 
     application: Application
@@ -52,6 +54,7 @@ class Making(NamedTuple):
     per_unit: int
     at_once: int
     split: bool = True
+    noted: dict[str, Sequence[str]] | None = None
 
     def writer(self, unit: Unit) -> Writer:
         here = side(unit.id, self.seed)
@@ -117,6 +120,8 @@ class Slice:
     def _units(self) -> Iterator[Unit]:
         for found in self._making.application.units(self._making.seed):
             self.pulled += 1
+            if isinstance(found, Unit) and found.notes and self._making.noted is not None:
+                self._making.noted[found.id] = found.notes
             if isinstance(found, Dropped):
                 if self.pulled > self._skip:
                     self._unusable.append(found)
@@ -133,6 +138,21 @@ class Slice:
             origin = Origin(METHOD, unit.source, unit.revision or None, record=unit.id, calls=error.calls,
                             licences=unit.licences)  # fmt: skip
             return Built(unit, [Dropped(name, origin, "construct", error.kind, str(error))])
+
+
+def noted_lines(noted: Mapping[str, Sequence[str]]) -> list[str]:
+    """What was mended in the units of a source, one line a kind with its total.
+
+    >>> noted_lines({"a.csv": ["rows of totals left out: 2"], "b.csv": ["rows of totals left out: 1"]})
+    ['source2synth, rows of totals left out: 3 (in 2 of its units)']
+    """
+    total: Counter[str] = Counter()
+    units: Counter[str] = Counter()
+    for notes in noted.values():
+        for what, _, number in (note.rpartition(": ") for note in notes):
+            total[what] += int(number)
+            units[what] += 1
+    return [f"source2synth, {what}: {total[what]:,} (in {units[what]:,} of its units)" for what in sorted(total)]
 
 
 class SliceZero(NamedTuple):

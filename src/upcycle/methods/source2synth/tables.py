@@ -90,7 +90,7 @@ class TableSource:
                 name = example_id(METHOD, table.source, table.revision, table.id, "source")
                 yield Dropped(name, origin, "source", RowKind.SKIPPED, table.reason)
             else:
-                yield Unit(table.id, table.source, table, table.revision, table.licences)
+                yield Unit(table.id, table.source, table, table.revision, table.licences, table.notes)
 
     def shown(self, unit: Unit, chars: int) -> str:
         """The table as a prompt shows it."""

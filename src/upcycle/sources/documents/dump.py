@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import unescape
 
 from upcycle.errors import SourceError
+from upcycle.sources.files.opened import printable
 
 _BLOCK = 1 << 20
 _LONGEST_PAGE = 32 << 20
@@ -72,7 +73,7 @@ def pages(path: Path, *, wanted: Callable[[str], bool] = lambda _: True) -> Iter
     except (OSError, EOFError, zlib.error) as error:
         if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
             raise SourceError(f"{path} cannot be read ({error.strerror})") from error
-        yield Lost(path.name, f"the dump ends early or is damaged from there on ({error})")
+        yield Lost(printable(path.name), f"the dump ends early or is damaged from there on ({error})")
 
 
 def _open(path: Path) -> IO[bytes]:

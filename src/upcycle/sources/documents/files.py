@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from upcycle.sources.documents.document import Document, Link, Passage, make_document
 from upcycle.sources.documents.dump import Lost
+from upcycle.sources.files.opened import printable
 
 MARKDOWN = frozenset([".md", ".markdown", ".mdx"])
 HTML = frozenset([".html", ".htm", ".xhtml"])
@@ -35,7 +36,7 @@ _INDEX = frozenset(["index", "readme", "_index"])
 
 def read_file(path: Path, root: Path) -> Document | Lost:
     """One file as a document; `root` is what its links and its id are relative to."""
-    name = path.relative_to(root).as_posix()
+    name, stem = printable(path.relative_to(root).as_posix()), printable(path.stem)
     try:
         if path.stat().st_size > _LARGEST:
             return Lost(name, f"it is larger than {_LARGEST >> 20} MB")
@@ -49,12 +50,14 @@ def read_file(path: Path, root: Path) -> Document | Lost:
     if suffix in MARKDOWN:
         title, passages, redirect = _markdown(text)
     elif suffix in HTML:
-        title, passages, redirect = _html(text)
+        try:
+            title, passages, redirect = _html(text)
+        except AssertionError as error:  # so the standard library says that it knows no such declaration
+            return Lost(name, f"it is not readable HTML ({error})")
     else:
         title, passages, redirect = (*_plain(text), None)
     led_to = (passage_with_targets(passage, name) for passage in passages)
-    stem = path.stem
-    bare = name.removesuffix(path.suffix)
+    bare = name.removesuffix(printable(path.suffix))
     names = [name, bare, posixpath.dirname(name) if stem.casefold() in _INDEX else stem]
     document = make_document(
         name,
@@ -91,7 +94,7 @@ def _target(href: str, name: str) -> str | None:
         return None
     if parts.scheme or parts.netloc or not parts.path:
         return None
-    path = unquote(parts.path)
+    path = printable(unquote(parts.path, errors="surrogateescape"))
     joined = path.lstrip("/") if path.startswith("/") else posixpath.join(posixpath.dirname(name), path)
     normal = posixpath.normpath(joined)
     return None if normal.startswith("..") else normal
@@ -108,7 +111,7 @@ def _decoded(raw: bytes, *, html: bool) -> str | None:
             return None
         try:
             return raw.decode(stated[1].decode(), "replace")
-        except LookupError:
+        except (LookupError, UnicodeError):
             return None
 
 

@@ -23,7 +23,7 @@ from upcycle.sources.documents.files import KINDS, files_of, read_file
 from upcycle.sources.documents.folders import folder_names, inside, root_of
 from upcycle.sources.documents.rows import documents_of
 from upcycle.sources.documents.sampled import add_dump
-from upcycle.sources.files.opened import kind_of
+from upcycle.sources.files.opened import kind_of, printable
 
 SCHEMA = """
 CREATE TABLE document (number INTEGER PRIMARY KEY, id TEXT, title TEXT, redirect TEXT, listing INTEGER, body BLOB);
@@ -63,7 +63,7 @@ class StoreWriter:
             return False
         key = key_of(document.title)
         if not key:
-            return False
+            return self.add(Lost(document.id, "its title holds nothing but spaces and underscores"))
         document = inside(folder, document) if folder else document
         body = [[one.text, one.section, [[link.text, link.target] for link in one.links]] for one in document.passages]
         mark = _mark(document.title, body)
@@ -206,11 +206,11 @@ def _add_file(path: Path, root: Path, writer: StoreWriter, folder: Path, name: s
             for document in documents_of(path):
                 writer.add(document, row=True)
         except SourceError as error:
-            writer.add(Lost(path.name, str(error)))
+            writer.add(Lost(printable(path.name), str(error)))
     elif path.suffix.casefold() in KINDS:
         writer.add(read_file(path, root), folder=name)
     else:
-        writer.add(Lost(path.name, "it is no kind of file that documents are read from"))
+        writer.add(Lost(printable(path.name), "it is no kind of file that documents are read from"))
 
 
 def _licences(folder: Path) -> set[str]:
@@ -219,7 +219,7 @@ def _licences(folder: Path) -> set[str]:
         return set()
     try:
         licence = read_front_matter(readme.read_text(encoding="utf-8", errors="replace")).licence
-    except SourceError:
+    except (SourceError, OSError):
         return set()
     return {licence} if licence else set()
 

@@ -16,7 +16,7 @@ from typing import Any
 from upcycle.errors import SourceError
 from upcycle.sources.documents.document import Document, Link, Passage, make_document, plain_title
 from upcycle.sources.documents.dump import Lost
-from upcycle.sources.files.opened import stem_of
+from upcycle.sources.files.opened import printable, stem_of
 from upcycle.sources.files.readers import rows as read_rows
 from upcycle.sources.files.tabular import Damaged
 
@@ -37,10 +37,10 @@ def documents_of(path: Path) -> Iterator[Document | Lost]:
     Raises:
         SourceError: the file cannot be read, or no row of it holds text under a name that is known.
     """
-    stem, found, first = stem_of(path), False, ""
+    stem, found, first = printable(stem_of(path)), False, ""
     empty: list[Lost] = []  # told only where other rows hold text: else it is the file that holds none
     for number, row in enumerate(read_rows(path)):
-        name = f"{path.name} row {number + 1}"
+        name = f"{printable(path.name)} row {number + 1}"
         if isinstance(row, Damaged):
             yield Lost(name, row.reason)
             continue
@@ -65,7 +65,7 @@ def documents_of(path: Path) -> Iterator[Document | Lost]:
 def _document(row: Mapping[str, Any], stem: str, number: int) -> Document | Lost:
     name = f"{stem} {number + 1}"
     value = next((row[key] for key in TEXTS if _holds_text(row.get(key))), None)
-    title = next((str(row[key]).strip() for key in _TITLES if isinstance(row.get(key), str) and row[key].strip()), "")
+    title = next((text for key in _TITLES if (text := _title(row.get(key)))), "")
     redirect = row.get("redirect")
     redirect = redirect.strip() if isinstance(redirect, str) and redirect.strip() else None
     if value is None and redirect is None:
@@ -74,6 +74,11 @@ def _document(row: Mapping[str, Any], stem: str, number: int) -> Document | Lost
     names = tuple(row[key] for key in ("id", "url") if isinstance(row.get(key), str))
     passages = _passages(value, links)
     return make_document(title or name, title or name, passages, names=names, redirect=redirect)
+
+
+def _title(value: Any) -> str:
+    """A title as text; a year or a number is one too, and the readers make a number of it."""
+    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
 def _holds_text(value: Any) -> bool:
@@ -118,10 +123,17 @@ def _passages(value: Any, links: Sequence[Link]) -> list[Passage]:
 
 def _passage(value: Any) -> Passage:
     if not isinstance(value, Mapping):
-        return Passage(str(value or ""))
-    text = _SPACES.sub(" ", str(value.get("text") or value.get("paragraph_text") or "")).strip()
+        return Passage(_joined(value))
+    text = _SPACES.sub(" ", _joined(value.get("text") or value.get("paragraph_text"))).strip()
     links = value.get("links")
     return Passage(text, str(value.get("section") or ""), _links(links) if isinstance(links, list) else ())
+
+
+def _joined(value: Any) -> str:
+    """The text of a paragraph, which may be given as a list of its sentences."""
+    if isinstance(value, list):
+        return " ".join(one for one in value if isinstance(one, str))
+    return str(value or "")
 
 
 def _links(values: Sequence[Any]) -> tuple[Link, ...]:

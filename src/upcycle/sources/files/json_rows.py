@@ -118,6 +118,8 @@ def _json_array_rows(path: File) -> Rows:
                 # Doubling keeps the re-reading of one long element linear.
                 text, at, step = text[at:] + more, 0, step * 2
                 continue
+            except RecursionError as error:
+                raise SourceError("it is nested too deeply") from error
             yield _clean(row)
             step = HEAD
 

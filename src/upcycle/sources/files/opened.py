@@ -7,6 +7,7 @@ In: a path here, or a file elsewhere. Out: streams, and every way in which a lib
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,10 +98,22 @@ def said(path: File) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise SourceError(f"it cannot be read ({reason})") from error
-    except ValueError as error:
-        # pyarrow's own errors are ValueErrors; their first line is the sentence.
+    except RecursionError as error:
+        raise SourceError("it is nested too deeply") from error
+    except (ValueError, OverflowError) as error:
+        # pyarrow's own errors are ValueErrors; their first line is the sentence. A date that no Python value can hold
+        # overflows.
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise SourceError(f"it is not a readable {path.suffix.lstrip('.')} file ({text[:200]})") from error
+
+
+def printable(name: str) -> str:
+    r"""A file's name as text that can be stored and sent; bytes that are not UTF-8 are spelt out: names stay distinct.
+
+    >>> printable("caf\udce9.csv")
+    'caf\\xe9.csv'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def size_of(path: File) -> int:

@@ -21,7 +21,7 @@ import orjson
 
 from upcycle.errors import SourceError
 from upcycle.sources.card import read_front_matter
-from upcycle.sources.files.opened import kind_of
+from upcycle.sources.files.opened import kind_of, printable, said
 from upcycle.sources.files.readers import grid, rows
 from upcycle.sources.files.tabular import Damaged
 from upcycle.sources.tables.table import MAX_ROWS, BadTable, Table, looks_headless, make_table
@@ -66,7 +66,7 @@ class TableFolder:
                 raise SourceError(f"there is no file or folder {name!r}; give one that holds tables")
             source = _distinct(path.resolve(), {place.source for place in self._places})
             for file in _files(path):
-                inside = file.relative_to(path).as_posix() if path.is_dir() else ""
+                inside = printable(file.relative_to(path).as_posix()) if path.is_dir() else ""
                 self._look(file, source, (f"{source}/{inside}" if len(names) > 1 else inside) if inside else source)
         if not self._places and not self._bad:
             raise SourceError(f"no table was found in {', '.join(map(str, names))}; it takes {READABLE_TABLES}")
@@ -139,9 +139,9 @@ class TableFolder:
 
 
 def _distinct(path: Path, taken: set[str]) -> str:
-    name, number = path.name, 2
+    name, number = printable(path.name), 2
     if name in taken:
-        name = f"{path.parent.name}/{path.name}"
+        name = printable(f"{path.parent.name}/{path.name}")
     unique = name
     while unique in taken:
         unique, number = f"{name}-{number}", number + 1
@@ -151,13 +151,14 @@ def _distinct(path: Path, taken: set[str]) -> str:
 def _files(path: Path) -> Iterator[Path]:
     """Files that may hold tables, in the order of their names; beside files of tables, questions are left out."""
     if not path.is_dir():
-        yield path
+        if path.is_file():
+            yield path
         return
     try:
-        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith(".") and _can_be_read(entry))
     except OSError as error:
         raise SourceError(f"the folder {path} cannot be read ({error.strerror})") from error
-    lines = [entry for entry in entries if entry.name.endswith(_TABLE_LINES)]
+    lines = [entry for entry in entries if entry.name.endswith(_TABLE_LINES) and not entry.is_dir()]
     if lines:  # WikiSQL: train.jsonl holds the questions, train.db the same tables again
         yield from lines
         return
@@ -169,6 +170,11 @@ def _files(path: Path) -> Iterator[Path]:
             yield from _files(entry) if not entry.is_symlink() else ()
         elif not _is_wikitable_copy(entry):
             yield entry
+
+
+def _can_be_read(entry: Path) -> bool:
+    """Not a pipe or a socket, which would be waited on for good; a link to nothing stays, to be said."""
+    return entry.is_dir() or entry.is_file() or not entry.exists()
 
 
 def _is_wikitable(file: Path) -> bool:
@@ -183,7 +189,7 @@ def _is_wikitable_copy(file: Path) -> bool:
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """(offset, id) of every line of a file of tables."""
     at = 0
-    with file.open("rb") as stream:
+    with said(file), file.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if not line.isspace():
                 # The id comes first in the files there are; parsing every line twice would double the time to open.
@@ -203,7 +209,7 @@ def _holds_tables(file: Path) -> bool:
 
 def _read_line(place: Place, licences: tuple[str, ...]) -> Table | BadTable:
     assert isinstance(place.part, int)
-    with place.path.open("rb") as stream:
+    with said(place.path), place.path.open("rb") as stream:
         stream.seek(place.part)
         line = stream.readline()
     try:
@@ -242,18 +248,24 @@ def _of_grid(
         raise SourceError("it is empty")
     if looks_headless(head):
         raise SourceError("it has no header: its first line holds data")
-    title = place.path.name.removesuffix(".gz").rpartition(".")[0].replace("_", " ").replace("-", " ")
+    title = printable(place.path.name).removesuffix(".gz").rpartition(".")[0].replace("_", " ").replace("-", " ")
     body = itertools.chain(head[1:], more)
     return make_table(place.id, head[0], body, title=title, source=place.source, licences=licences)
 
 
 def _read_records(place: Place, licences: tuple[str, ...]) -> Table | BadTable:
     """A file of JSON objects: their keys are the header."""
-    records = [row for row in itertools.islice(rows(place.path), MAX_ROWS + 1) if not isinstance(row, Damaged)]
+    found = list(itertools.islice(rows(place.path), MAX_ROWS + 1))
+    records = [row for row in found if not isinstance(row, Damaged)]
+    damaged = len(found) - len(records)
+    notes = [f"rows left out, they cannot be read: {damaged}"] if damaged else []
     header = list(dict.fromkeys(key for row in records for key in row))
     body = ([row.get(key) for key in header] for row in records)
-    title = place.path.stem.replace("_", " ")
-    return make_table(place.id, header, body, title=title, source=place.source, licences=licences)
+    return make_table(place.id, header, body, title=_title(place), source=place.source, licences=licences, notes=notes)
+
+
+def _title(place: Place) -> str:
+    return printable(place.path.stem).replace("_", " ")
 
 
 def _read_parquet(place: Place, licences: tuple[str, ...]) -> Table | BadTable:
@@ -269,9 +281,11 @@ def _read_parquet(place: Place, licences: tuple[str, ...]) -> Table | BadTable:
                 for batch in file.iter_batches(batch_size=1024)
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True)
             )
-            title = place.path.stem.replace("_", " ")
-            return make_table(place.id, header, body, title=title, source=place.source, licences=licences)
-    except (pa.ArrowException, OSError) as error:
+            return make_table(place.id, header, body, title=_title(place), source=place.source, licences=licences)
+    except UnicodeDecodeError as error:
+        raise SourceError("a text of it is not UTF-8") from error
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        # Beside Arrow's own errors: a date or a duration that no Python value can hold.
         raise SourceError(
             f"it is not a readable Parquet file ({(str(error).splitlines() or [''])[0][:200]})"
         ) from error

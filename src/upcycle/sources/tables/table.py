@@ -37,6 +37,7 @@ _INTEGER = re.compile(r"[-+]?(0|[1-9]\d*|[1-9]\d{0,2}(,\d{3})+)")
 _REAL = re.compile(r"[-+]?(0|[1-9]\d*|[1-9]\d{0,2}(,\d{3})+)?\.\d+(e[-+]?\d+)?|[-+]?\d(\.\d+)?e[-+]?\d+", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])( \d{2}:\d{2}(:\d{2})?)?")
 _LARGEST = 2**63 - 1
+_UNDECODED = re.compile("[\ud800-\udfff]")  # what a reader leaves of bytes that are not UTF-8
 # Names a query cannot use bare, and those SQLite gives to every table.
 _RESERVED = frozenset({
     "_rowid_", "abort", "action", "add", "all", "alter", "analyze", "and", "as", "asc", "attach", "autoincrement",
@@ -122,33 +123,45 @@ def make_table(
     title: str = "",
     source: str = "",
     licences: tuple[str, ...] = (),
+    notes: Sequence[str] = (),
 ) -> Table | BadTable:
     """Clean a header and rows into a table.
 
-    Cells may be text, numbers, dates, booleans or None. Empty columns and rows, rows of totals and rows with a wrong
-    number of cells are left out with a note; numbers may have commas; HTML entities are resolved.
+    Cells may be text, numbers, dates, booleans or None. Empty columns and rows, rows of totals, rows that are not UTF-8
+    and rows with a wrong number of cells are left out with a note; numbers may have commas; HTML entities are resolved.
+
+    Args:
+        notes: what was mended before.
     """
     bad = _bad(id, source, licences)
     if len(header) > MAX_COLUMNS:
         return bad(f"it has more than {MAX_COLUMNS} columns")
-    notes: list[str] = []
-    cleaned, skewed, number = [], 0, 0
+    if _undecoded(header):
+        return bad("its header is not UTF-8 text")
+    told = list(notes)
+    cleaned, skewed, undecoded, number = [], 0, 0, 0
     for number, row in enumerate(rows, 1):
         if number > MAX_ROWS:
             return bad(f"it has more than {MAX_ROWS:,} rows")
-        if len(row) == len(header):
-            cleaned.append([_clean(cell) for cell in row])
-        else:
+        if len(row) != len(header):
             skewed += 1
+        elif _undecoded(row):
+            undecoded += 1
+        else:
+            cleaned.append([_clean(cell) for cell in row])
     if skewed > _SKEWED * number:
         return bad("many of its rows have another number of cells than the header")
+    if undecoded > _SKEWED * number:
+        return bad("many of its rows are not UTF-8 text")
     if skewed:
-        notes.append(f"rows left out, their number of cells is not the header's: {skewed}")
+        told.append(f"rows left out, their number of cells is not the header's: {skewed}")
+    if undecoded:
+        told.append(f"rows left out, they are not UTF-8 text: {undecoded}")
     filled = [row for row in cleaned if any(cell is not None for cell in row)]
     kept = [row for row in filled if not _is_total(row)]
     if len(kept) < len(filled):
-        notes.append(f"rows of totals left out: {len(filled) - len(kept)}")
-    return _typed(id, header, kept, title, source, licences, notes)
+        told.append(f"rows of totals left out: {len(filled) - len(kept)}")
+    return _typed(id, header, kept, title, source, licences, told)
 
 
 def _typed(
@@ -319,12 +332,18 @@ def _text(cell: Any) -> str | None:
     elif isinstance(cell, bytes | bytearray):
         return None  # no question can be asked by it
     elif not isinstance(cell, str):
-        cell = orjson.dumps(cell, default=str).decode() if isinstance(cell, dict | list) else str(cell)
+        try:
+            cell = orjson.dumps(cell, default=str).decode() if isinstance(cell, dict | list) else str(cell)
+        except TypeError:
+            return None  # nested deeper than anybody asks
     if "&" in cell:
         cell = html.unescape(cell)
-    # A lone surrogate (a byte that was not UTF-8) cannot be stored or sent.
-    text = " ".join(cell.encode("utf-8", "replace").decode().replace("\u200b", "").replace("\ufeff", "").split())
+    text = " ".join(cell.replace("\u200b", "").replace("\ufeff", "").split())
     return None if text.lower() in _NULLS else text
+
+
+def _undecoded(cells: Sequence[Any]) -> bool:
+    return any(isinstance(cell, str) and not cell.isascii() and _UNDECODED.search(cell) for cell in cells)
 
 
 def _is_total(row: Sequence[Any]) -> bool:
