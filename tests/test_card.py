@@ -16,11 +16,11 @@ from upcycle.config import BuildConfig
 from upcycle.curation.decontamination.tiers import LOOKED
 from upcycle.errors import RowKind
 from upcycle.records import Dropped, Example, Origin
-from upcycle.report.card import TASK_CATEGORIES, drop_reasons, size_category, write_card
+from upcycle.report.card import TASK_CATEGORIES, size_category, write_card
 from upcycle.report.croissant import CONFORMS_TO, write_croissant
 from upcycle.report.dataset import STAGE, write
 from upcycle.report.licence import judge_licences, licences_of
-from upcycle.report.summary import summarise
+from upcycle.report.summary import drop_reasons, summarise
 from upcycle.run import Run
 from upcycle.sources.licences import HUB_LICENCES, hub_id
 from upcycle.task import Gold, make_task
@@ -200,6 +200,19 @@ def test_without_gold_the_card_does_not_claim_to_be_clean(tmp_path: Path):
 def test_reasons_that_differ_in_a_number_are_one(tmp_path: Path):
     make_run(tmp_path / "x", {"mit": 1}, dropped=9)
     assert [(kind, count) for kind, _, count in drop_reasons(tmp_path / "x")] == [("contract", 5), ("contaminated", 4)]
+
+
+def test_a_build_that_falls_short_says_why_most_rows_were_dropped(tmp_path: Path):
+    make_run(tmp_path / "x", {"mit": 1}, dropped=9)
+    with Run(tmp_path / "x") as run:
+        short, whole = (
+            summarise(make_task("Say it."), config, run, write(run, split=config.split, seed=0), None)
+            for config in (BuildConfig(rows=2), BuildConfig(rows=1))
+        )
+    (most, count), (_, fewer) = short.reasons
+    assert (count, fewer) == (5, 4)
+    assert f"\n           5 x {most}\n" in str(short)
+    assert whole.reasons == ()
 
 
 def test_a_plan_that_is_being_edited_costs_no_card(tmp_path: Path):

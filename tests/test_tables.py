@@ -181,6 +181,7 @@ def test_a_table_of_which_hardly_a_row_can_be_shown_is_none_to_ask_about():
     cut = as_shown(made(), chars=45)
     assert isinstance(cut, Table)
     assert len(cut.rows) == 2
+    assert cut.notes == ("rows left out, an example has no room for them: 1",)
     assert as_shown(made(), chars=400) == made()
     none = as_shown(made(), chars=20)
     assert isinstance(none, BadTable)

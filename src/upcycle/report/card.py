@@ -8,8 +8,6 @@ its existence means that every file it names is whole.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from upcycle.curation.decontamination.tiers import LOOKED
 from upcycle.errors import RowKind
 from upcycle.report.croissant import rows_by_licence
 from upcycle.report.licence import NOT_ADVICE, NOT_STATED, LicenceVerdict, judge_licences
-from upcycle.report.summary import Report, SourceUse
+from upcycle.report.summary import Report, SourceUse, drop_reasons
 from upcycle.run import Run, write_text
 from upcycle.sources.licences import spdx_id, traits_of
 from upcycle.task import Task
@@ -202,24 +200,6 @@ def _dropped(path: Path, report: Report) -> str:
     shown = [(kind, _line(reason), f"{count:,}") for kind, reason, count in reasons[:_MOST_REASONS]]
     more = f" The {len(reasons) - _MOST_REASONS:,} rarer reasons" if len(reasons) > _MOST_REASONS else " Each row"
     return f"{table}\n\n{_table(('kind', 'reason', 'rows'), shown)}\n\n{more.strip()} can be found in `dropped`."
-
-
-_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{16}\b|\d[\d,.]*%?")
-
-
-def drop_reasons(path: Path) -> list[tuple[str, str, int]]:
-    """Why rows are not in a run's dataset: (kind, reason, rows), most frequent first.
-
-    Reasons that differ only in a number, an id or a quoted text are one; what varies is written "…".
-    """
-    import pyarrow.parquet as pq
-
-    counts: Counter[tuple[str, str]] = Counter()
-    for file in sorted((path / "dropped").glob("*.parquet")):
-        table = pq.read_table(file, columns=["kind", "reason"])
-        for row in table.group_by(["kind", "reason"]).aggregate([([], "count_all")]).to_pylist():
-            counts[str(row["kind"]), _VARYING.sub("…", row["reason"] or "")] += row["count_all"]
-    return [(kind, reason, count) for (kind, reason), count in sorted(counts.items(), key=lambda p: (-p[1], p[0]))]
 
 
 def _contamination(task: Task, report: Report, looked: str | None) -> str:

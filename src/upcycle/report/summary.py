@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -44,6 +46,7 @@ class Report:
         reached: whether exactly the asked number of examples was kept.
         stopped: why not, in one sentence; "" when reached.
         dropped: how many rows ended in each kind other than ok.
+        reasons: where fewer were kept than asked for, why most rows were dropped, each with how many.
         methods: how many examples each method gave.
         notes: what the methods have to say about the run, a line each.
         instead: examples a model made by executing the plan, on records the program failed on.
@@ -64,6 +67,7 @@ class Report:
     methods: Mapping[str, int] = field(default_factory=dict)
     instead: int = 0
     notes: Sequence[str] = field(default_factory=tuple)
+    reasons: Sequence[tuple[str, int]] = field(default_factory=tuple)
 
     @property
     def reached(self) -> bool:
@@ -100,6 +104,7 @@ class Report:
             ),
             *(f"  note     {note}" for note in self.notes),
             f"  dropped  {lost}",
+            *(f"           {count:,} x {reason}" for reason, count in self.reasons),
             f"  cost     ${self.cost_usd:.4f}, {self.tokens:,} tokens, {self.calls:,} calls",
             *self._costs(),
         ]
@@ -129,6 +134,8 @@ class Report:
         )
 
 
+_VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|\b[0-9a-f]{16}\b|\d[\d,.]*%?")
+_TOLD = 3  # reasons in the few lines of a build that fell short
 _FAILED = (RowKind.UNPARSEABLE, RowKind.API_TRANSIENT, RowKind.API_FATAL)
 
 
@@ -161,7 +168,12 @@ def summarise(task: Task, config: BuildConfig, run: Run, written: Written, stopp
         methods={**dict.fromkeys(config.methods.named(), 0), **methods},
         instead=run.journal.made_instead(STAGE) if spent.calls else 0,
         notes=tuple(run.notes),
+        reasons=_most_reasons(run.path) if kept < config.rows else (),
     )
+
+
+def _most_reasons(path: Path) -> tuple[tuple[str, int], ...]:
+    return tuple((reason, count) for _, reason, count in drop_reasons(path)[:_TOLD])
 
 
 def _why_short(config: BuildConfig, run: Run, kept: int) -> str:
@@ -183,3 +195,18 @@ def _uses(run: Run) -> tuple[dict[str, int], list[SourceUse]]:
             kept = count + (found.kept if found else 0)
             uses[source] = SourceUse(source, kept, tuple(licences), plan, revision, micro / 1e6, tokens)
     return methods, sorted(uses.values(), key=lambda use: -use.kept)
+
+
+def drop_reasons(path: Path) -> list[tuple[str, str, int]]:
+    """Why rows are not in a run's dataset: (kind, reason, rows), most frequent first.
+
+    Reasons that differ only in a number, an id or a quoted text are one; what varies is written "…".
+    """
+    import pyarrow.parquet as pq
+
+    counts: Counter[tuple[str, str]] = Counter()
+    for file in sorted((path / "dropped").glob("*.parquet")):
+        table = pq.read_table(file, columns=["kind", "reason"])
+        for row in table.group_by(["kind", "reason"]).aggregate([([], "count_all")]).to_pylist():
+            counts[str(row["kind"]), _VARYING.sub("…", row["reason"] or "")] += row["count_all"]
+    return [(kind, reason, count) for (kind, reason), count in sorted(counts.items(), key=lambda p: (-p[1], p[0]))]

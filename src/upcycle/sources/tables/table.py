@@ -249,7 +249,10 @@ def as_shown(table: Table, *, chars: int) -> Table | BadTable:
     if rows < 2:
         reason = f"fewer than two of its rows fit into the {chars:,} characters an example shows"
         return BadTable(table.id, table.source, reason, table.revision, table.licences)
-    return table if rows == len(table.rows) else replace(table, rows=table.rows[:rows])
+    if not (hidden := len(table.rows) - rows):
+        return table
+    note = f"rows left out, an example has no room for them: {hidden}"
+    return replace(table, rows=table.rows[:rows], notes=(*table.notes, note))
 
 
 def _head(table: Table) -> list[str]:
