@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from upcycle.errors import ConfigError
-from upcycle.methods.source2synth import sql_checks
+from upcycle.methods.source2synth import sql_checks, sql_worker
 from upcycle.methods.source2synth.sql import Refused, Result, Sql
 from upcycle.methods.source2synth.sql_checks import canonical, leaks, rejection, statement_in
 from upcycle.sources.tables.table import Column, Table, make_table
@@ -302,3 +302,4 @@ def test_a_query_is_found_in_a_reply_and_prose_is_none(reply: str, statement: st
 
 def test_the_examples_in_the_docstrings_hold():
     assert doctest.testmod(sql_checks).failed == 0
+    assert doctest.testmod(sql_worker).failed == 0

@@ -60,6 +60,7 @@ _LIMITED = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|[()]|\border\s+by\b|\blimit\b",
     re.IGNORECASE | re.DOTALL,
 )
+_PLAIN_END = re.compile(r"([^'(]*\sORDER BY (?:\"\w+\"|\w+|COUNT\(\*\))(?: ASC| DESC)?)(\s+LIMIT \d+)", re.IGNORECASE)
 _TYPES = {"integer": "INTEGER", "real": "REAL"}
 
 
@@ -157,45 +158,50 @@ def execute(pair: tuple[Database, Database], statement: str, clock: Clock, limit
     """["ok", names, rows, columns read, whether the order of rows decides] or ["no", kind, reason]."""
     if not is_query(statement):
         return ["no", "refused", "it is not a SELECT"]
-    forth = pair[0]
     clock.end = time.monotonic() + _EARLY * limits["seconds"]
-    forth.read.clear()
     try:
-        names, rows = forth.ask(statement, limits["rows"], limits["bytes"])
-        read = sorted(forth.read)
-        if not all(map(_holds_values, rows)):
-            return ["no", "too-big", "its result holds a value that is neither text nor a finite number"]
-        others = _others(pair, statement, limits) if limits["twice"] else []
+        names, rows, read, unsettled = _asked(pair, statement, limits)
     except TooBig as error:
         return ["no", "too-big", str(error)]
     except (sqlite3.Error, sqlite3.Warning) as error:
         return _refusal(error, limits)
     except (ValueError, OverflowError, MemoryError) as error:
         return ["no", "invalid", str(error) or type(error).__name__]
-    return ["ok", names, rows, read, not all(_same(rows, other) for other in others)]
+    if not all(map(_holds_values, rows)):
+        return ["no", "too-big", "its result holds a value that is neither text nor a finite number"]
+    return ["ok", names, rows, read, unsettled]
 
 
-def _others(pair: tuple[Database, Database], statement: str, limits: dict[str, Any]) -> list[list[list[Any]]]:
-    """What else it could come to, were its rows in another order or its ties broken in another way."""
-    forth, back = pair
-    ways = [(forth, tie_broken(statement, "ASC")), (back, tie_broken(statement, "DESC"))]
-    if ways[0][1] != statement:
+def _asked(
+    pair: tuple[Database, Database], statement: str, limits: dict[str, Any]
+) -> tuple[list[str], list[list[Any]], list[str], bool]:
+    """Names and rows of the result, columns read, and whether another order of rows or of ties gives other rows."""
+    (forth, back), most = pair, (limits["rows"], limits["bytes"])
+    ways = ties_broken(statement) if limits["twice"] and "limit" in statement.lower() else None
+    forth.read.clear()
+    if ways is not None:
         try:
-            return [table.ask(way, limits["rows"], limits["bytes"])[1] for table, way in ways]
+            names, rows = forth.ask(ways[0], *most)
+            read, other = sorted(forth.read), back.ask(ways[1], *most)[1]
+            # Where no order of ties makes a difference the statement itself comes to the same.
+            return names, rows if rows == other else forth.ask(statement, *most)[1], read, not _same(rows, other)
         except sqlite3.OperationalError as error:
             if "ORDER BY" not in str(error):  # there is no first column to break its ties by
                 raise
-    return [back.ask(statement, limits["rows"], limits["bytes"])[1]]
+            forth.read.clear()
+    names, rows = forth.ask(statement, *most)
+    read, other = sorted(forth.read), back.ask(statement, *most)[1] if limits["twice"] else rows
+    return names, rows, read, not _same(rows, other)
 
 
-def tie_broken(statement: str, way: str) -> str:
-    """The statement with rows that tie before a LIMIT put in order by its first column, "ASC" or "DESC".
+def ties_broken(statement: str) -> tuple[str, str] | None:
+    """The statement with rows that tie before a LIMIT in the order of its first column, upwards and downwards.
 
-    >>> tie_broken("SELECT a FROM t GROUP BY a ORDER BY COUNT(*) LIMIT 1", "DESC")
-    'SELECT a FROM t GROUP BY a ORDER BY COUNT(*) , 1 DESC LIMIT 1'
+    >>> ties_broken("SELECT a FROM t GROUP BY a ORDER BY COUNT(*) LIMIT 1")[1]
+    'SELECT a FROM t GROUP BY a ORDER BY COUNT(*), 1 DESC LIMIT 1'
     """
-    if "limit" not in statement.lower():
-        return statement
+    if plain := _PLAIN_END.fullmatch(statement):  # as nearly all end, and sooner told
+        return f"{plain[1]}, 1 ASC{plain[2]}", f"{plain[1]}, 1 DESC{plain[2]}"
     parts: list[str] = []
     ordered, done = [False], 0
     for token in _LIMITED.finditer(statement):
@@ -207,9 +213,12 @@ def tie_broken(statement: str, way: str) -> str:
         elif word.startswith("order"):
             ordered[-1] = True
         elif word == "limit":
-            parts += [statement[done : token.start()], ", 1 " if ordered[-1] else "ORDER BY 1 ", way, " "]
+            parts.append(statement[done : token.start()] + (", 1 " if ordered[-1] else "ORDER BY 1 "))
             done = token.start()
-    return "".join(parts) + statement[done:]
+    if not parts:
+        return None
+    rest = statement[done:]
+    return "ASC ".join([*parts, rest]), "DESC ".join([*parts, rest])
 
 
 def _refusal(error: Exception, limits: dict[str, Any]) -> list[Any]:
