@@ -118,6 +118,17 @@ def test_groups_that_tie_before_a_limit_are_no_answer(sql: Sql, statement: str):
         assert not result(sql, statement, Table("t", "", columns, clear, "s", "clear")).unsettled
 
 
+@pytest.mark.parametrize("end", ["LIMIT 1 OFFSET 1", "LIMIT 1, 1", "limit 1 offset 1;"])
+def test_what_ties_behind_an_offset_is_no_answer(sql: Sql, end: str):
+    columns = (Column("a", "a", "text"), Column("b", "b", "integer"))
+    ties = (("y", 1), ("x", 1), ("z", 1), ("w", 0))  # the second of the three is "y" upwards and downwards
+    clear = (("y", 3), ("x", 2), ("z", 1), ("w", 0))
+    statement = f"SELECT a FROM t ORDER BY b DESC {end}"
+    assert result(sql, statement, Table("t", "", columns, ties, "s", "three tie")).unsettled
+    found = result(sql, statement, Table("t", "", columns, clear, "s", "none tie"))
+    assert (found.rows, found.unsettled) == ((("x",),), False)
+
+
 def test_a_table_of_many_thousand_rows_is_asked(sql: Sql):
     assert result(sql, "SELECT count(*), sum(a) FROM t", table(50_000)).rows == ((50_000, 1_249_975_000),)
 

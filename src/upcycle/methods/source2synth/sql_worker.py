@@ -61,6 +61,8 @@ _LIMITED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _PLAIN_END = re.compile(r"([^'(]*\sORDER BY (?:\"\w+\"|\w+|COUNT\(\*\))(?: ASC| DESC)?)(\s+LIMIT \d+)", re.IGNORECASE)
+_SKIPS = re.compile(r"\boffset\b|\blimit\s+\d+\s*,", re.IGNORECASE)
+_OFFSET = re.compile(r"\blimit\s+(\d{1,9})\s*(?:\boffset\b|,)\s*(\d{1,9})\s*;?\s*$", re.IGNORECASE)
 _TYPES = {"integer": "INTEGER", "real": "REAL"}
 
 
@@ -183,8 +185,12 @@ def _asked(
         try:
             names, rows = forth.ask(ways[0], *most)
             read, other = sorted(forth.read), back.ask(ways[1], *most)[1]
-            # Where no order of ties makes a difference the statement itself comes to the same.
-            return names, rows if rows == other else forth.ask(statement, *most)[1], read, not _same(rows, other)
+            if rows == other and not _SKIPS.search(statement):
+                return names, rows, read, False  # no order of ties makes a difference, and so not its own
+            found = forth.ask(statement, *most)[1]
+            # Behind an OFFSET a tie can come to the same upwards and downwards: no row up to there may tie.
+            settled = rows == other if _OFFSET.search(statement) else _same(rows, other) and _same(rows, found)
+            return names, found, read, not settled
         except sqlite3.OperationalError as error:
             if "ORDER BY" not in str(error):  # there is no first column to break its ties by
                 raise
@@ -196,6 +202,8 @@ def _asked(
 
 def ties_broken(statement: str) -> tuple[str, str] | None:
     """The statement with rows that tie before a LIMIT in the order of its first column, upwards and downwards.
+
+    What an OFFSET at its end skips is not skipped.
 
     >>> ties_broken("SELECT a FROM t GROUP BY a ORDER BY COUNT(*) LIMIT 1")[1]
     'SELECT a FROM t GROUP BY a ORDER BY COUNT(*), 1 DESC LIMIT 1'
@@ -217,7 +225,7 @@ def ties_broken(statement: str) -> tuple[str, str] | None:
             done = token.start()
     if not parts:
         return None
-    rest = statement[done:]
+    rest = _OFFSET.sub(lambda found: f"LIMIT {sum(int(one) for one in found.groups() if one)}", statement[done:])
     return "ASC ".join([*parts, rest]), "DESC ".join([*parts, rest])
 
 
