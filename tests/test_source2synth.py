@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from upcycle.curation.check import KEEP
 from upcycle.errors import ConfigError, ProviderError, RowError, RowKind, SourceError
 from upcycle.llm.model import Completion, Model, Request
 from upcycle.llm.roles import Roles
-from upcycle.methods.source2synth import FACTS_FILE, source2synth
+from upcycle.methods.source2synth import FACTS_FILE, slices, source2synth
 from upcycle.methods.source2synth.application import Grounded, Unit, Writer
 from upcycle.methods.source2synth.matching import soft_match
 from upcycle.methods.source2synth.slices import side
@@ -453,3 +454,7 @@ def load_facts(run: Path) -> dict[str, Any]:
     import yaml
 
     return yaml.safe_load((run / FACTS_FILE).read_text())
+
+
+def test_the_examples_in_the_docstrings_hold():
+    assert doctest.testmod(slices).failed == 0

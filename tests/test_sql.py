@@ -129,6 +129,15 @@ def test_what_ties_behind_an_offset_is_no_answer(sql: Sql, end: str):
     assert (found.rows, found.unsettled) == ((("x",),), False)
 
 
+def test_what_ties_behind_an_offset_inside_a_statement_is_no_answer(sql: Sql):
+    columns = (Column("a", "a", "text"), Column("b", "b", "integer"))
+    statement = "SELECT b FROM t WHERE a = (SELECT a FROM t ORDER BY b LIMIT 1 OFFSET 1)"
+    ties = (("x", 1), ("y", 2), ("z", 2), ("w", 3))
+    assert result(sql, f"{statement} LIMIT 1", Table("t", "", columns, ties, "s", "tie of one value")).rows == ((2,),)
+    named = statement.replace("SELECT b", "SELECT a", 1)
+    assert result(sql, named, Table("t", "", columns, ties, "s", "tie of two names")).unsettled
+
+
 def test_a_table_of_many_thousand_rows_is_asked(sql: Sql):
     assert result(sql, "SELECT count(*), sum(a) FROM t", table(50_000)).rows == ((50_000, 1_249_975_000),)
 

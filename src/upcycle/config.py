@@ -131,7 +131,7 @@ class Source2Synth(Section):
 
     @field_validator("source")
     @classmethod
-    def _named(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
+    def _says_something(cls, value: tuple[str, ...] | str | None) -> tuple[str, ...] | str | None:
         for one in [value] if isinstance(value, str) else value or ():
             _named(one)
         return value

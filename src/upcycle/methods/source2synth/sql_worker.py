@@ -182,19 +182,14 @@ def _asked(
     ways = ties_broken(statement) if limits["twice"] and "limit" in statement.lower() else None
     forth.read.clear()
     if ways is not None:
-        try:
-            names, rows = forth.ask(ways[0], *most)
-            read, other = sorted(forth.read), back.ask(ways[1], *most)[1]
-            if rows == other and not _SKIPS.search(statement):
-                return names, rows, read, False  # no order of ties makes a difference, and so not its own
-            found = forth.ask(statement, *most)[1]
-            # Behind an OFFSET a tie can come to the same upwards and downwards: no row up to there may tie.
-            settled = rows == other if _OFFSET.search(statement) else _same(rows, other) and _same(rows, found)
-            return names, found, read, not settled
-        except sqlite3.OperationalError as error:
-            if "ORDER BY" not in str(error):  # there is no first column to break its ties by
-                raise
-            forth.read.clear()
+        names, rows = forth.ask(ways[0], *most)
+        read, other = sorted(forth.read), back.ask(ways[1], *most)[1]
+        if rows == other and not _SKIPS.search(statement):
+            return names, rows, read, False  # no order of ties makes a difference, and so not its own
+        found = forth.ask(statement, *most)[1]
+        # Behind an OFFSET a tie can come to the same upwards and downwards: no row up to there may tie.
+        settled = rows == other if _OFFSET.search(statement) else _same(rows, other) and _same(rows, found)
+        return names, found, read, not settled
     names, rows = forth.ask(statement, *most)
     read, other = sorted(forth.read), back.ask(statement, *most)[1] if limits["twice"] else rows
     return names, rows, read, not _same(rows, other)
@@ -225,7 +220,7 @@ def ties_broken(statement: str) -> tuple[str, str] | None:
             done = token.start()
     if not parts:
         return None
-    rest = _OFFSET.sub(lambda found: f"LIMIT {sum(int(one) for one in found.groups() if one)}", statement[done:])
+    rest = _OFFSET.sub(lambda found: f"LIMIT {sum(map(int, found.groups()))}", statement[done:])
     return "ASC ".join([*parts, rest]), "DESC ".join([*parts, rest])
 
 
